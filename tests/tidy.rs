@@ -1,0 +1,1 @@
+//! Habits that no compiler checks.
