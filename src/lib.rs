@@ -1,5 +1,6 @@
 //! tidemill: continuous SQL in one crate and one binary.
 
+pub mod catalog;
 pub mod change;
 pub mod connector;
 pub mod error;
@@ -8,4 +9,5 @@ pub mod host;
 pub mod metrics;
 pub mod settings;
 pub mod sql;
+pub mod state;
 pub mod time;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use crate::catalog::Description;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::format::BadRecord;
@@ -70,23 +71,6 @@ pub struct RelationSpec {
     /// For sinks: columns that identify a row of the changes, when known. A −old directly followed by a +new with the same
     /// key is an update.
     pub key: Option<Vec<usize>>,
-}
-
-/// What a relation can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Description {
-    /// It ends by itself (a file read to its end), so that its last windows close.
-    pub bounded: bool,
-    /// Rows come as they happen, so that an event time far ahead of the clock is not believed.
-    pub live: bool,
-    /// It can be read.
-    pub readable: bool,
-    /// It can be written.
-    pub writable: bool,
-    /// As a sink, it takes rows that leave again. When not, a changing query is refused.
-    pub accepts_changes: bool,
-    /// How many partitions it is read in.
-    pub partitions: usize,
 }
 
 /// Where a source stands: enough to open it again and go on behind the last row of a batch.
