@@ -7,6 +7,7 @@ pub mod error;
 pub mod format;
 pub mod host;
 pub mod metrics;
+pub mod plan;
 pub mod settings;
 pub mod sql;
 pub mod state;
