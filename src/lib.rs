@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod change;
 pub mod connector;
 pub mod error;
+pub mod exec;
 pub mod format;
 pub mod host;
 pub mod metrics;

@@ -66,6 +66,11 @@ impl KeyIndex {
         Ok(self.converter.convert_rows(slots.iter().map(|s| parser.parse(&self.keys[*s as usize])))?)
     }
 
+    /// The encoded key at a slot: equal for equal keys of the same types, within one process.
+    pub fn encoded(&self, slot: u32) -> &[u8] {
+        self.keys.get(slot as usize).map_or(&[], |k| k.as_ref())
+    }
+
     /// Frees a slot.
     pub fn remove(&mut self, slot: u32) {
         let Some(key) = self.keys.get(slot as usize) else { return };

@@ -71,6 +71,23 @@ impl StateTable {
         self.staged.push(Staged { slots, keys, values });
     }
 
+    /// Writes rows at once, for an operator that stages by itself; their slots.
+    ///
+    /// # Errors
+    /// When the columns are of other types.
+    pub fn put(&mut self, keys: &[ArrayRef], values: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let slots = self.index.insert(keys, rows)?;
+        for (column, values) in self.values.iter_mut().zip(values) {
+            column.write(&slots, values.as_ref())?;
+        }
+        Ok(slots)
+    }
+
+    /// Removes a row at once.
+    pub fn remove(&mut self, slot: u32) {
+        self.index.remove(slot);
+    }
+
     /// Makes the staged rows the base.
     ///
     /// # Errors
