@@ -4,6 +4,8 @@
 //! changed and publishes it once the interval is decided, so that the same interval twice is once. A [`Connector`] makes
 //! both from the options of a `CREATE TABLE`. Knows nothing about plans and state.
 
+mod datagen;
+mod nexmark;
 mod registry;
 
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use crate::host::Host;
 use crate::settings::{Options, Settings};
 use crate::time::IntervalId;
 
+pub use datagen::Datagen;
+pub use nexmark::Nexmark;
 pub use registry::Registry;
 
 /// Makes sources and sinks of one kind.
