@@ -1,5 +1,6 @@
 //! tidemill: continuous SQL in one crate and one binary.
 
+pub mod catalog;
 pub mod change;
 pub mod connector;
 pub mod error;

@@ -1,0 +1,3 @@
+//! What names mean.
+
+pub mod functions;
