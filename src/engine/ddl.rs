@@ -22,24 +22,25 @@ impl Engine {
         if let Some(done) = self.exists(&create.name, create.if_not_exists, create.or_replace, tag)? {
             return Ok(done);
         }
-        let mut create = create.clone();
         if let Some(like) = &create.like {
-            self.copy_columns(&mut create.columns, &mut create.watermark, &like.clone())?;
+            return Err(Error::unsupported("CREATE TABLE … LIKE does not run yet")
+                .at(like.span)
+                .help(format!("SHOW CREATE TABLE {} prints the columns to copy", like.spelled)));
         }
         let inferred = match &create.query {
             // CREATE TABLE … AS SELECT is a sink with the query's columns.
             Some(query) => Some(self.output_schema(query)?),
             None => None,
         };
-        let table = self.bind_table(&create, inferred)?;
+        let table = self.bind_table(create, inferred)?;
         if table.watermark.is_some() && table.description.readable {
             self.declare_late(&table.name, &table.schema)?;
         }
         self.catalog_mut().put(Relation::Table(Arc::new(table)))?;
-        match create.query {
+        match &create.query {
             None => Ok(Outcome::Done(tag.to_owned())),
             Some(query) => {
-                let insert = Insert { target: create.name, columns: Vec::new(), query: *query };
+                let insert = Insert { target: create.name.clone(), columns: Vec::new(), query: query.as_ref().clone() };
                 self.insert(&insert, check).await
             }
         }
@@ -312,25 +313,6 @@ impl Engine {
         Err(Error::sql(format!("'{}' exists already", name.spelled))
             .at(name.span)
             .help("write CREATE OR REPLACE, IF NOT EXISTS, or DROP it first"))
-    }
-
-    /// `LIKE other`: its columns.
-    fn copy_columns(
-        &self,
-        columns: &mut Vec<crate::sql::statement::ColumnSpec>,
-        _: &mut Option<crate::sql::statement::WatermarkSpec>,
-        like: &Name,
-    ) -> Result<()> {
-        let catalog = self.catalog();
-        let Relation::Table(_) = catalog.require(like)? else {
-            return Err(Error::sql(format!("'{}' is no table", like.spelled)).at(like.span));
-        };
-        if columns.is_empty() {
-            return Err(Error::unsupported("CREATE TABLE … LIKE does not run yet")
-                .at(like.span)
-                .help("write the columns out"));
-        }
-        Ok(())
     }
 }
 

@@ -156,7 +156,9 @@ impl Sink for ChannelSink {
     fn publish(&mut self, _: IntervalId) -> Result<()> {
         for change in self.staged.drain(..) {
             // Nobody listens any more: the query is about to be stopped.
-            let _ = self.sender.as_ref().map(|s| s.send(change));
+            if let Some(sender) = &self.sender {
+                let _ = sender.send(change);
+            }
         }
         Ok(())
     }
