@@ -9,3 +9,7 @@ pub mod metrics;
 pub mod settings;
 pub mod sql;
 pub mod time;
+
+pub mod engine;
+
+pub mod cli;

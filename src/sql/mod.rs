@@ -8,5 +8,5 @@ pub mod statement;
 
 mod parser;
 
-pub use parser::parse;
+pub use parser::{is_complete, parse, substitute};
 pub use statement::{Emit, Statement};
