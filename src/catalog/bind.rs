@@ -238,6 +238,30 @@ fn spelled_type(arrow: DataType, text: &ast::DataType) -> DataType {
     }
 }
 
+/// Whether a name stands in FROM only as a function with arguments.
+pub(super) fn is_call_only(statement: &DfStatement, name: &str) -> bool {
+    struct Find<'a> {
+        name: &'a str,
+        call: bool,
+        table: bool,
+    }
+    impl Visitor for Find<'_> {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> std::ops::ControlFlow<()> {
+            if let ast::TableFactor::Table { name, args, .. } = factor
+                && name.0.last().and_then(|p| p.as_ident()).is_some_and(|i| fold(i) == self.name)
+            {
+                *(if args.is_some() { &mut self.call } else { &mut self.table }) = true;
+            }
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let DfStatement::Statement(statement) = statement else { return false };
+    let mut find = Find { name, call: false, table: false };
+    let _ = statement.visit(&mut find);
+    find.call && !find.table
+}
+
 /// Where a table's name stands in a statement.
 pub(super) fn table_span(statement: &DfStatement, name: &str) -> Option<Span> {
     struct Find<'a>(&'a str);

@@ -163,8 +163,7 @@ impl Catalog {
         let mut query = query.clone();
         macros::expand(&mut query, &self.functions)?;
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
-        let references = self.context.state().resolve_table_references(&statement)?;
-        Ok(references.into_iter().map(|r| r.table().to_owned()).collect())
+        self.tables_named(&statement)
     }
 
     /// Where a query names a relation.
@@ -182,15 +181,21 @@ impl Catalog {
         macros::expand(&mut query, &self.functions)?;
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
         let state = self.context.state();
-        let missing = state.resolve_table_references(&statement)?;
-        for reference in missing {
-            if !self.relations.contains_key(reference.table()) {
-                return Err(self.unknown(reference.table(), bind::table_span(&statement, reference.table())));
+        for name in self.tables_named(&statement)? {
+            if !self.relations.contains_key(&name) {
+                return Err(self.unknown(&name, bind::table_span(&statement, &name)));
             }
         }
         // The catalog is in memory: binding waits for nothing, and need not be async for its callers.
         let bound = state.statement_to_plan(statement).now_or_never();
         bound.ok_or_else(|| Error::internal("binding waited for something"))?.map_err(|error| self.explain_error(error))
+    }
+
+    /// The tables that a statement names; to DataFusion a windowing call looks like one.
+    fn tables_named(&self, statement: &datafusion::sql::parser::Statement) -> Result<Vec<String>> {
+        let references = self.context.state().resolve_table_references(statement)?;
+        let names = references.into_iter().map(|r| r.table().to_owned());
+        Ok(names.filter(|n| !bind::is_call_only(statement, n)).collect())
     }
 
     /// A planning error in our words: functions get a did-you-mean from our own list.

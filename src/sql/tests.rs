@@ -144,7 +144,7 @@ fn emit_clauses() {
             let (Statement::Query(query) | Statement::Subscribe(query)) = one(&sql) else { panic!("{sql}") };
             let emit = query.emit.unwrap();
             assert_eq!(emit.mode, mode, "{sql}");
-            assert_eq!(emit.span.start.column as usize, head.len() + 1, "{sql}");
+            assert_eq!(emit.span.start.column as usize, head.len() + 2, "{sql}");
         }
     }
     check("SELECT a FROM t EMIT CHANGES LIMIT 5", "SELECT a FROM t LIMIT 5");
