@@ -127,7 +127,17 @@ impl FormatSpec {
         };
         let null = options.get_any(&["csv.null-literal", "null"]).map(str::to_owned);
         let timestamp_unit = unit(options)?;
-        options.get_any(&["json.timestamp-format.standard", "json.fail-on-missing-field", "csv.allow-comments"]);
+        // Both of Flink's timestamp forms are read anyway, and decimals are plain numbers anyway.
+        options.get_any(&["json.timestamp-format.standard", "json.encode.decimal-as-plain-number"]);
+        let quote = if options.flag("csv.disable-quote-character", false)? { Some(None) } else { quote };
+        if options.flag("json.fail-on-missing-field", false)? {
+            let error = options.wrong("json.fail-on-missing-field", "a missing key is NULL, it can't be made to fail");
+            return Err(error.help("declare the column NOT NULL: then a record without it is bad"));
+        }
+        if options.flag("csv.allow-comments", false)? {
+            let error = options.wrong("csv.allow-comments", "comments in CSV are not supported");
+            return Err(error.help("remove them before: grep -v '^#'"));
+        }
         on_error(options)?;
         let Some((kind, tabs)) = named else { return Ok(None) };
         let csv = CsvOptions {

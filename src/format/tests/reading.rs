@@ -235,7 +235,14 @@ fn options_are_understood_or_refused() {
     }
     let error = from(&[("format", "jsno")], None).unwrap_err();
     assert_eq!(error.helps(), ["did you mean 'json'?"]);
-    for wrong in [("delimiter", "ab"), ("timestamp_unit", "h"), ("header", "perhaps"), ("on_error", "explode")] {
+    for wrong in [
+        ("delimiter", "ab"),
+        ("timestamp_unit", "h"),
+        ("header", "perhaps"),
+        ("on_error", "explode"),
+        ("json.fail-on-missing-field", "true"),
+        ("csv.allow-comments", "true"),
+    ] {
         assert!(from(&[("format", "csv"), wrong], None).is_err(), "{wrong:?}");
     }
     assert_eq!(on_error(&options(&[])).unwrap(), None);
