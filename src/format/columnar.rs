@@ -123,6 +123,10 @@ fn ipc(file: &Shared, columns: Option<Vec<usize>>) -> Result<(SchemaRef, IpcBatc
         let reader = FileReader::try_new(reader, columns).map_err(not_arrow)?;
         return Ok((reader.schema(), Box::new(reader)));
     }
+    // Anything else would be taken for the length of a message, and that much memory asked for.
+    if !magic.starts_with(&[0xff; 4]) {
+        return Err(Error::data("not an Arrow IPC file or stream"));
+    }
     let reader = StreamReader::try_new(reader, columns).map_err(not_arrow)?;
     Ok((reader.schema(), Box::new(reader)))
 }

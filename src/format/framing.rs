@@ -3,6 +3,7 @@
 use memchr::{memchr, memchr2, memrchr};
 
 use super::Framer;
+use super::spec::DELIMITERS;
 
 /// The rule by which records end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +14,8 @@ pub(super) enum Framing {
     Csv {
         /// The quote.
         quote: u8,
-        /// What separates fields.
-        delimiter: u8,
+        /// What separates fields; `None`: any of the usual delimiters may.
+        delimiter: Option<u8>,
     },
 }
 
@@ -50,7 +51,8 @@ impl Framing {
                 search.quoted = false;
                 search.closed = Some(at);
             } else {
-                let starts_field = at == 0 || bytes[at - 1] == delimiter || bytes[..at] == *b"\xef\xbb\xbf";
+                let separates = |byte: u8| delimiter.map_or(DELIMITERS.contains(&byte), |d| d == byte);
+                let starts_field = at == 0 || separates(bytes[at - 1]) || bytes[..at] == *b"\xef\xbb\xbf";
                 let doubled = at > 0 && search.closed == Some(at - 1);
                 search.quoted = starts_field || doubled;
             }

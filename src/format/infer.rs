@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::decode::{access_log, csv};
 use super::instant::{parse_date, parse_timestamp};
-use super::spec::{Kind, by_extension};
+use super::spec::{DELIMITERS, Kind, by_extension};
 use super::{FormatSpec, SPELLING};
 use crate::error::{Error, Result};
 
@@ -34,6 +34,7 @@ pub fn infer(format: Option<&FormatSpec>, path: Option<&str>, sample: &[u8]) -> 
         let mut spec = FormatSpec::of(kind);
         if tabs {
             spec.csv.delimiter = b'\t';
+            spec.csv.guess_delimiter = false;
         }
         Some(spec)
     });
@@ -42,17 +43,14 @@ pub fn infer(format: Option<&FormatSpec>, path: Option<&str>, sample: &[u8]) -> 
             .help("declare them: CREATE TABLE name (column TYPE, …) WITH (…)"));
     }
     let text = text(sample);
-    let (spec, sniffed_csv) = match named {
-        Some(spec) => (spec, false),
+    let spec = match named {
+        Some(spec) => spec,
         None => sniff(sample, text)?,
     };
     let columns = |schema: Schema| Arc::new(schema);
     match spec.kind {
         Kind::Json => Ok(Inferred { schema: columns(json(text)?), format: spec }),
-        Kind::Csv => {
-            let guess_delimiter = !sniffed_csv && format.is_none() && spec.csv.delimiter == b',';
-            csv_columns(spec, text, guess_delimiter)
-        }
+        Kind::Csv => csv_columns(spec, text),
         Kind::Text => Ok(Inferred { schema: line_schema(), format: spec }),
         Kind::AccessLog => Ok(Inferred { schema: access_log::schema(), format: spec }),
         Kind::Parquet | Kind::Arrow => Ok(Inferred { schema: columns(Schema::empty()), format: spec }),
@@ -82,31 +80,32 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
     whole.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-fn sniff(sample: &[u8], text: &str) -> Result<(FormatSpec, bool)> {
+fn sniff(sample: &[u8], text: &str) -> Result<FormatSpec> {
     if sample.starts_with(b"PAR1") {
-        return Ok((FormatSpec::of(Kind::Parquet), false));
+        return Ok(FormatSpec::of(Kind::Parquet));
     }
     if sample.starts_with(b"ARROW1") {
-        return Ok((FormatSpec::of(Kind::Arrow), false));
+        return Ok(FormatSpec::of(Kind::Arrow));
     }
     let first = lines(text).next().unwrap_or_default();
     if first.starts_with('{') {
-        return Ok((FormatSpec::of(Kind::Json), false));
+        return Ok(FormatSpec::of(Kind::Json));
     }
     if first.starts_with('[') && serde_json::from_str::<Value>(first).is_ok() || first == "[" || first.starts_with("[{")
     {
         return Err(json_array());
     }
     if lines(text).take(5).any(|line| access_log::parse(line).is_ok()) {
-        return Ok((FormatSpec::of(Kind::AccessLog), false));
+        return Ok(FormatSpec::of(Kind::AccessLog));
     }
     match delimiter(text) {
         Some(delimiter) => {
             let mut spec = FormatSpec::of(Kind::Csv);
             spec.csv.delimiter = delimiter;
-            Ok((spec, true))
+            spec.csv.guess_delimiter = false;
+            Ok(spec)
         }
-        None => Ok((FormatSpec::of(Kind::Text), false)),
+        None => Ok(FormatSpec::of(Kind::Text)),
     }
 }
 
@@ -119,12 +118,13 @@ fn delimiter(text: &str) -> Option<u8> {
     let fields = |delimiter: u8| {
         let mut spec = FormatSpec::of(Kind::Csv);
         spec.csv.delimiter = delimiter;
+        spec.csv.guess_delimiter = false;
         let mut counts = csv_records(&spec, text).take(100).map(|record| csv::fields(record, &spec.csv).len());
         let first = counts.next()?;
         (first > 1 && counts.all(|count| count == first)).then_some((first, delimiter))
     };
     // The most fields win; of equals, the first in this list.
-    [b',', b'\t', b';', b'|'].into_iter().filter_map(fields).rev().max_by_key(|(count, _)| *count).map(|(_, d)| d)
+    DELIMITERS.into_iter().filter_map(fields).rev().max_by_key(|(count, _)| *count).map(|(_, d)| d)
 }
 
 fn csv_records<'a>(spec: &FormatSpec, text: &'a str) -> impl Iterator<Item = &'a str> + use<'a> {
@@ -284,9 +284,12 @@ fn json(text: &str) -> Result<Schema> {
     }
 }
 
-fn csv_columns(mut spec: FormatSpec, text: &str, guess_delimiter: bool) -> Result<Inferred> {
-    if guess_delimiter && let Some(found) = delimiter(text) {
+fn csv_columns(mut spec: FormatSpec, text: &str) -> Result<Inferred> {
+    if spec.csv.guess_delimiter
+        && let Some(found) = delimiter(text)
+    {
         spec.csv.delimiter = found;
+        spec.csv.guess_delimiter = false;
     }
     let mut records = csv_records(&spec, text).map(|record| csv::fields(record, &spec.csv));
     let Some(first) = records.next() else { return Err(Error::data("the CSV input has no records")) };

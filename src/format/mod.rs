@@ -18,6 +18,8 @@ mod infer;
 mod instant;
 mod records;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

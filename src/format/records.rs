@@ -46,6 +46,7 @@ pub struct Records {
 /// The start of an over-long record, and what of it went by.
 struct Dropping {
     head: Vec<u8>,
+    start: u64,
     bytes: u64,
 }
 
@@ -93,9 +94,9 @@ impl Records {
         self.record = record;
     }
 
-    /// Offset of the next record in the input, and its number.
+    /// Offset of the next record in the input, and its number: where to go on after a restart.
     pub fn position(&self) -> (u64, u64) {
-        (self.offset, self.record)
+        (self.dropping.as_ref().map_or(self.offset, |dropping| dropping.start), self.record)
     }
 
     /// Bytes held that were not handed out.
@@ -213,7 +214,7 @@ impl Records {
             }
         }
         let head = rest[..rest.len().min(BAD_BYTES)].to_vec();
-        self.dropping = Some(Dropping { head, bytes: 0 });
+        self.dropping = Some(Dropping { head, start: self.offset, bytes: 0 });
         self.drop_on()
     }
 
@@ -230,7 +231,7 @@ impl Records {
         if end.is_none() && !self.ended {
             return None;
         }
-        let Dropping { head, bytes } = self.dropping.take()?;
+        let Dropping { head, bytes, .. } = self.dropping.take()?;
         let found = self.report(&head, bytes);
         self.record += 1;
         Some(found)

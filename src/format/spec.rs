@@ -57,10 +57,15 @@ const NAMES: &[(&str, Kind)] = &[
     ("table", Kind::Table),
 ];
 
+/// What is tried where nobody names a delimiter.
+pub(super) const DELIMITERS: [u8; 4] = *b",\t;|";
+
 /// How CSV is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CsvOptions {
     pub(crate) delimiter: u8,
+    /// Nobody named the delimiter: another one may be seen in the first record.
+    pub(crate) guess_delimiter: bool,
     /// `None`: a quote is a character like any other.
     pub(crate) quote: Option<u8>,
     /// Whether the first record holds names; `None`: that is to be seen.
@@ -71,7 +76,7 @@ pub(crate) struct CsvOptions {
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { delimiter: b',', quote: Some(b'"'), header: None, null: None }
+        Self { delimiter: b',', guess_delimiter: true, quote: Some(b'"'), header: None, null: None }
     }
 }
 
@@ -79,7 +84,7 @@ impl CsvOptions {
     /// Where records end.
     pub(super) fn framing(&self) -> Framing {
         match self.quote {
-            Some(quote) => Framing::Csv { quote, delimiter: self.delimiter },
+            Some(quote) => Framing::Csv { quote, delimiter: (!self.guess_delimiter).then_some(self.delimiter) },
             None => Framing::Lines,
         }
     }
@@ -122,11 +127,22 @@ impl FormatSpec {
         };
         let null = options.get_any(&["csv.null-literal", "null"]).map(str::to_owned);
         let timestamp_unit = unit(options)?;
-        options.get_any(&["json.timestamp-format.standard", "json.fail-on-missing-field", "csv.allow-comments"]);
+        // Both of Flink's timestamp forms are read anyway, and decimals are plain numbers anyway.
+        options.get_any(&["json.timestamp-format.standard", "json.encode.decimal-as-plain-number"]);
+        let quote = if options.flag("csv.disable-quote-character", false)? { Some(None) } else { quote };
+        if options.flag("json.fail-on-missing-field", false)? {
+            let error = options.wrong("json.fail-on-missing-field", "a missing key is NULL, it can't be made to fail");
+            return Err(error.help("declare the column NOT NULL: then a record without it is bad"));
+        }
+        if options.flag("csv.allow-comments", false)? {
+            let error = options.wrong("csv.allow-comments", "comments in CSV are not supported");
+            return Err(error.help("remove them before: grep -v '^#'"));
+        }
         on_error(options)?;
         let Some((kind, tabs)) = named else { return Ok(None) };
         let csv = CsvOptions {
             delimiter: delimiter.unwrap_or(if tabs { b'\t' } else { b',' }),
+            guess_delimiter: delimiter.is_none() && !tabs,
             quote: quote.unwrap_or(Some(b'"')),
             header,
             null,
@@ -261,7 +277,7 @@ pub fn on_error(options: &Options) -> Result<Option<OnError>> {
 fn named(options: &Options, name: &str) -> Result<Kind> {
     let plain = name.trim().to_ascii_lowercase();
     let dashed = plain.replace('_', "-");
-    let found = NAMES.iter().find(|(known, _)| *known == plain || *known == dashed);
+    let found = NAMES.iter().find(|(known, _)| known.replace('_', "-") == dashed);
     found.map(|(_, kind)| *kind).ok_or_else(|| {
         let error = options.wrong("format", format!("there is no format '{name}'"));
         match nearest(&plain, NAMES.iter().map(|(known, _)| *known)) {

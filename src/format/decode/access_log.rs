@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::json::lines;
+use super::json::{is_blank, lines};
 use super::row::Rows;
 use super::{Reason, bad, shown};
 use crate::error::{Error, Result, nearest};
@@ -59,7 +59,7 @@ impl AccessLogDecoder {
 impl Decoder for AccessLogDecoder {
     fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
         let (mut records, mut bads) = (0, Vec::new());
-        for (number, line, _) in lines(block, place) {
+        for (number, line, _) in lines(block, place, is_blank) {
             records += 1;
             let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()));
             let added = text.and_then(|text| {

@@ -10,12 +10,13 @@ use arrow::array::{
 };
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
-use arrow::compute::kernels::cast_utils::string_to_datetime;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Field, FieldRef, Float32Type, Float64Type, Int8Type, Int16Type,
     Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
+
+use chrono::TimeZone;
 
 use super::number::{Excess, parse_decimal, parse_int};
 use super::row::Row;
@@ -214,7 +215,7 @@ impl Column {
             }
             Values::Timestamp(values, unit, zone, _) => match parse_timestamp(text.as_bytes()) {
                 Some(at) if at.offset.is_some() || zone.is_none() => at.to_unit(*unit).map(|v| values.push(v)),
-                Some(_) => local(zone.as_ref(), text).and_then(|at| at.to_unit(*unit)).map(|v| values.push(v)),
+                Some(at) => local(zone.as_ref(), at).and_then(|at| at.to_unit(*unit)).map(|v| values.push(v)),
                 None if is_number(text) => return self.append_number(text),
                 None => None,
             },
@@ -452,10 +453,12 @@ fn digits_of(unit: TimeUnit) -> i32 {
     }
 }
 
-/// A time written without a zone, in the zone of the column.
-fn local(zone: Option<&arrow::array::timezone::Tz>, text: &str) -> Option<Instant> {
-    let at = string_to_datetime(zone?, text).ok()?;
-    Some(Instant { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos(), offset: Some(0), digits: Some(9) })
+/// A time written without a zone, in the zone of the column. One that comes twice when clocks go back is the earlier one;
+/// one that is skipped when they go forward is none.
+fn local(zone: Option<&arrow::array::timezone::Tz>, at: Instant) -> Option<Instant> {
+    let written = chrono::DateTime::from_timestamp(at.seconds, at.nanos)?.naive_utc();
+    let meant = zone?.from_local_datetime(&written).earliest()?;
+    Some(Instant { seconds: meant.timestamp(), offset: Some(0), ..at })
 }
 
 /// The SQL name of a type, for messages.

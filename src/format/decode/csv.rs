@@ -10,12 +10,14 @@ use super::row::{Rows, Slot};
 use super::{NumberUnit, Reason, bad};
 use crate::error::{Error, Result};
 use crate::format::framing::{Framing, Search};
-use crate::format::spec::CsvOptions;
+use crate::format::spec::{CsvOptions, DELIMITERS};
 use crate::format::{Decoded, Decoder, Place, spelling};
 
 /// Decodes CSV records.
 pub(crate) struct CsvDecoder {
     options: CsvOptions,
+    /// As the options were given, because it must cut records where the source did.
+    framing: Framing,
     rows: Rows,
     /// Names of all the columns, as they are spelled in files.
     names: Vec<String>,
@@ -53,7 +55,8 @@ impl CsvDecoder {
                 return Err(Error::unsupported(message).help("declare it VARCHAR, or use format = 'json'"));
             }
         }
-        let mut this = Self {
+        Ok(Self {
+            framing: options.framing(),
             options,
             rows: Rows::new(schema, projection, numbers)?,
             names: schema.fields().iter().map(|f| spelling(f).to_owned()).collect(),
@@ -61,11 +64,7 @@ impl CsvDecoder {
             columns: Columns::Unknown,
             fields: Vec::new(),
             scratch: String::new(),
-        };
-        if options_say_no_header(&this.options) {
-            this.columns = this.by_position();
-        }
-        Ok(this)
+        })
     }
 
     fn by_position(&self) -> Columns {
@@ -76,8 +75,26 @@ impl CsvDecoder {
         Columns::Known(slots)
     }
 
+    /// Where nobody named the delimiter: the usual one that gives the first record as many fields as there are columns.
+    fn guess_delimiter(&mut self, record: &str) {
+        if !std::mem::replace(&mut self.options.guess_delimiter, false) || self.names.len() < 2 {
+            return;
+        }
+        let mut count = |delimiter: u8| {
+            split(record, &CsvOptions { delimiter, ..self.options.clone() }, &mut self.fields);
+            self.fields.len()
+        };
+        // A header may have other columns than those declared; a lone field is what a wrong delimiter makes.
+        if count(self.options.delimiter) < 2
+            && let Some(found) = DELIMITERS.into_iter().max_by_key(|d| (count(*d) == self.names.len(), count(*d)))
+        {
+            self.options.delimiter = found;
+        }
+    }
+
     /// Learns the columns from the first record of an input; whether it is a header (and no row).
     fn learn(&mut self, record: &str) -> Result<bool> {
+        self.guess_delimiter(record);
         split(record, &self.options, &mut self.fields);
         let fields: Vec<String> = self
             .fields
@@ -120,14 +137,10 @@ impl CsvDecoder {
     }
 }
 
-fn options_say_no_header(options: &CsvOptions) -> bool {
-    options.header == Some(false)
-}
-
 impl Decoder for CsvDecoder {
     fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
         let (mut records, mut bads) = (0, Vec::new());
-        let framing = self.options.framing();
+        let framing = self.framing;
         let all = std::str::from_utf8(block).ok();
         let mut at = if place.record <= 1 && block.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let mut number = place.record;
@@ -148,6 +161,7 @@ impl Decoder for CsvDecoder {
             };
             if let (Columns::Unknown, Ok(text)) = (&self.columns, &text) {
                 if this > 1 {
+                    self.guess_delimiter(text);
                     self.columns = self.by_position();
                 } else if self.learn(text)? {
                     continue;

@@ -36,7 +36,7 @@ impl Decoder for JsonDecoder {
         let (mut records, mut bads) = (0, Vec::new());
         // Checked once for the whole block: only a block with a fault is looked at line by line.
         let all = std::str::from_utf8(block).ok();
-        for (number, line, at) in lines(block, place) {
+        for (number, line, at) in lines(block, place, is_blank) {
             records += 1;
             let text = match all {
                 Some(all) => all.get(at..at + line.len()).ok_or_else(|| "not UTF-8".to_owned()),
@@ -57,8 +57,17 @@ impl Decoder for JsonDecoder {
     }
 }
 
+/// Whether a line is white space and so no record.
+pub(super) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
+}
+
 /// The lines of a block that are not blank: number of the record, the line without its end, where it starts in the block.
-pub(super) fn lines<'a>(block: &'a [u8], place: &Place) -> impl Iterator<Item = (u64, &'a [u8], usize)> + use<'a> {
+pub(super) fn lines<'a>(
+    block: &'a [u8],
+    place: &Place,
+    is_blank: fn(&[u8]) -> bool,
+) -> impl Iterator<Item = (u64, &'a [u8], usize)> + use<'a> {
     let first = place.record;
     let mut start = if first <= 1 && block.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut number = first;
@@ -70,7 +79,7 @@ pub(super) fn lines<'a>(block: &'a [u8], place: &Place) -> impl Iterator<Item = 
             number += 1;
             let line = &block[at..end];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if !line.iter().all(u8::is_ascii_whitespace) {
+            if !is_blank(line) {
                 return Some((this, line, at));
             }
         }

@@ -47,14 +47,18 @@ impl Row {
 
     /// What the key at this position of the record is.
     pub(super) fn slot(&mut self, position: usize, key: &str) -> Slot {
-        // A record with a million keys must not make the memory of the shape grow.
+        // A record with a million keys, or keys of a megabyte, must not make the memory of the shape grow.
         const MOST_KEYS: usize = 4096;
+        const LONGEST_KEY: usize = 256;
         if let Some((last, slot)) = self.shape.get(position)
             && **last == *key
         {
             return *slot;
         }
         let slot = self.find(key);
+        if key.len() > LONGEST_KEY {
+            return slot;
+        }
         if position < self.shape.len() {
             self.shape[position] = (key.into(), slot);
         } else if position == self.shape.len() && position < MOST_KEYS {

@@ -27,7 +27,7 @@ impl TextDecoder {
 impl Decoder for TextDecoder {
     fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
         let (mut records, mut bads) = (0, Vec::new());
-        for (number, line, _) in lines(block, place) {
+        for (number, line, _) in lines(block, place, <[u8]>::is_empty) {
             records += 1;
             let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()));
             let added = text.and_then(|text| {

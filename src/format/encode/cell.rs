@@ -6,6 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, GenericStringArray, ListArray, MapArray, PrimitiveArray, StringArray,
     StringViewArray,
 };
+use arrow::buffer::NullBuffer;
 use arrow::datatypes::{
     DataType, Date32Type, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type,
@@ -19,7 +20,8 @@ use crate::format::spelling;
 
 /// A column that writes its values.
 pub(super) struct Cells<'a> {
-    array: &'a dyn Array,
+    /// Of the values as they count: those of a dictionary too.
+    nulls: Option<NullBuffer>,
     kind: Kind<'a>,
 }
 
@@ -98,17 +100,17 @@ impl<'a> Cells<'a> {
                 Kind::Other(ArrayFormatter::try_new(array, &FormatOptions::default())?, bare)
             }
         };
-        Ok(Self { array, kind })
+        Ok(Self { nulls: array.logical_nulls(), kind })
     }
 
     /// Whether the value is NULL.
     pub(super) fn is_null(&self, row: usize) -> bool {
-        self.array.is_null(row)
+        self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
     /// Writes the value as JSON.
     pub(super) fn write_json(&self, row: usize, out: &mut Vec<u8>) {
-        if self.array.is_null(row) {
+        if self.is_null(row) {
             out.extend_from_slice(b"null");
             return;
         }
@@ -176,7 +178,7 @@ impl<'a> Cells<'a> {
 
     /// Writes the value as text without quotes; a NULL writes nothing.
     pub(super) fn write_bare(&self, row: usize, out: &mut Vec<u8>) {
-        if self.array.is_null(row) {
+        if self.is_null(row) {
             return;
         }
         match &self.kind {
