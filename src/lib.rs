@@ -1,11 +1,15 @@
 //! tidemill: continuous SQL in one crate and one binary.
 
+pub mod catalog;
 pub mod change;
 pub mod connector;
 pub mod error;
+pub mod exec;
 pub mod format;
 pub mod host;
 pub mod metrics;
+pub mod plan;
 pub mod settings;
 pub mod sql;
+pub mod state;
 pub mod time;

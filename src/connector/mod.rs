@@ -7,9 +7,11 @@
 mod backoff;
 mod blackhole;
 mod columns;
+mod datagen;
 mod feed;
 mod feed_source;
 mod filesystem;
+mod nexmark;
 mod print;
 mod records;
 mod registry;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use crate::catalog::Description;
 use crate::change::Change;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::BadRecord;
@@ -34,7 +37,9 @@ use crate::settings::{Options, Settings};
 use crate::time::IntervalId;
 
 pub use blackhole::Blackhole;
+pub use datagen::Datagen;
 pub use filesystem::Filesystem;
+pub use nexmark::Nexmark;
 pub use print::Print;
 pub use registry::Registry;
 pub use socket::Socket;
@@ -98,28 +103,9 @@ pub struct RelationSpec {
     pub key: Option<Vec<usize>>,
 }
 
-/// What a relation can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Description {
-    /// It ends by itself (a file read to its end), so that its last windows close.
-    pub bounded: bool,
-    /// Rows come as they happen, so that an event time far ahead of the clock is not believed.
-    pub live: bool,
-    /// It can be read.
-    pub readable: bool,
-    /// It can be written.
-    pub writable: bool,
-    /// As a sink, it takes rows that leave again. When not, a changing query is refused.
-    pub accepts_changes: bool,
-    /// How many partitions it is read in.
-    pub partitions: usize,
-}
-
-impl Description {
-    /// What can only be written, and takes no rows that leave again.
-    pub const SINK: Self =
-        Self { bounded: false, live: false, readable: false, writable: true, accepts_changes: false, partitions: 1 };
-}
+/// What can only be written, and takes no rows that leave again.
+const SINK: Description =
+    Description { bounded: false, live: false, readable: false, writable: true, accepts_changes: false, partitions: 1 };
 
 /// Where a source stands: enough to open it again and go on behind the last row of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

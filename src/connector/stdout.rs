@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::{Connector, Description, RelationSpec, Sink, Source, write_error};
+use super::records::named;
+use super::{Connector, Description, RelationSpec, SINK, Sink, Source, write_error};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::format::{Encoder, FormatSpec};
@@ -39,7 +40,7 @@ impl Connector for Stdout {
 
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
         let format = format_or_json(&spec.options)?;
-        Ok(Description { accepts_changes: format.holds_changes(), ..Description::SINK })
+        Ok(Description { accepts_changes: format.holds_changes(), ..SINK })
     }
 
     fn source(&self, _: &RelationSpec, _: &[usize]) -> Result<Box<dyn Source>> {
@@ -54,12 +55,7 @@ impl Connector for Stdout {
 
 /// The format that the options name, JSON lines when they name none.
 pub(super) fn format_or_json(options: &Options) -> Result<FormatSpec> {
-    if let Some(format) = FormatSpec::from_options(options, None)? {
-        return Ok(format);
-    }
-    let mut json = options.clone();
-    json.put("format", "json", None)?;
-    FormatSpec::from_options(&json, None)?.ok_or_else(|| Error::internal("there is no format 'json'"))
+    FormatSpec::from_options(options, None)?.map_or_else(|| named("json"), Ok)
 }
 
 struct StdoutSink {

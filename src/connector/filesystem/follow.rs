@@ -162,7 +162,7 @@ impl Followed {
         Ok(Self {
             file,
             id: meta.id,
-            reader: reading.records(path, b"")?,
+            reader: reading.records(path, reading.options.format(&reading.options.path)?),
             facts: reading.facts(path, &meta),
             read: 0,
             modified: meta.modified,

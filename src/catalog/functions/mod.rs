@@ -1,0 +1,10 @@
+//! placeholder
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+/// all
+pub fn all() -> Vec<Arc<ScalarUDF>> {
+    Vec::new()
+}
