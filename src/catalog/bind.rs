@@ -11,6 +11,7 @@ use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast::{self, Spanned, Visit, Visitor};
 
 use super::relation::WatermarkDef;
+use super::window_call::WATERMARKED;
 use crate::error::{Error, Result, Span, nearest};
 use crate::format::SPELLING;
 use crate::sql::statement::{ColumnSpec, CreateTable, Name};
@@ -72,9 +73,24 @@ pub fn bind_columns(state: &SessionState, table: &CreateTable, inferred: Option<
     }
     let schema = Arc::new(Schema::new(fields.into_iter().flatten().collect::<Vec<_>>()));
     let watermark = bind_watermark(state, table, &schema)?;
+    let schema = mark_watermarked(schema, watermark.as_ref());
     let find = |name: &Name| find_column(&schema, name);
     let primary_key = table.primary_key.iter().map(find).collect::<Result<_>>()?;
     Ok(Columns { schema, computed, watermark, primary_key })
+}
+
+/// The same columns, the watermarked one marked so that a windowing call can find it.
+pub fn mark_watermarked(schema: SchemaRef, watermark: Option<&WatermarkDef>) -> SchemaRef {
+    let Some(watermark) = watermark else { return schema };
+    let mark = |(i, field): (usize, &FieldRef)| {
+        if i != watermark.column {
+            return Arc::clone(field);
+        }
+        let mut metadata = field.metadata().clone();
+        metadata.insert(WATERMARKED.to_owned(), String::new());
+        Arc::new(field.as_ref().clone().with_metadata(metadata))
+    };
+    Arc::new(Schema::new(schema.fields().iter().enumerate().map(mark).collect::<Vec<_>>()))
 }
 
 fn bind_watermark(state: &SessionState, table: &CreateTable, schema: &SchemaRef) -> Result<Option<WatermarkDef>> {

@@ -21,12 +21,13 @@ use std::sync::Arc;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use futures::FutureExt;
 use sqlparser::ast;
 
 use crate::error::{Error, Result, Span, nearest};
 use crate::sql::statement;
 
-pub use bind::{Columns, bind_columns, field_of, fold};
+pub use bind::{Columns, bind_columns, field_of, fold, mark_watermarked};
 pub use clock::{IntervalClock, is_clock_call};
 pub use macros::SqlFunction;
 pub use provider::{Snapshot, StreamProvider, stream_name};
@@ -166,11 +167,17 @@ impl Catalog {
         Ok(references.into_iter().map(|r| r.table().to_owned()).collect())
     }
 
+    /// Where a query names a relation.
+    pub fn place_of(&self, query: &ast::Query, name: &str) -> Option<Span> {
+        let statement = ast::Statement::Query(Box::new(query.clone()));
+        bind::table_span(&datafusion::sql::parser::Statement::Statement(Box::new(statement)), name)
+    }
+
     /// Binds a query: names resolved, types checked; not optimized.
     ///
     /// # Errors
     /// What is wrong with it, with its place and the nearest name in scope.
-    pub async fn bind(&self, query: &ast::Query) -> Result<LogicalPlan> {
+    pub fn bind(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let mut query = query.clone();
         macros::expand(&mut query, &self.functions)?;
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
@@ -181,7 +188,9 @@ impl Catalog {
                 return Err(self.unknown(reference.table(), bind::table_span(&statement, reference.table())));
             }
         }
-        state.statement_to_plan(statement).await.map_err(|error| self.explain_error(error))
+        // The catalog is in memory: binding waits for nothing, and need not be async for its callers.
+        let bound = state.statement_to_plan(statement).now_or_never();
+        bound.ok_or_else(|| Error::internal("binding waited for something"))?.map_err(|error| self.explain_error(error))
     }
 
     /// A planning error in our words: functions get a did-you-mean from our own list.

@@ -41,6 +41,12 @@ pub struct Description {
     pub partitions: usize,
 }
 
+impl Description {
+    /// What can only be written, and takes no rows that leave again.
+    pub const SINK: Self =
+        Self { bounded: false, live: false, readable: false, writable: true, accepts_changes: false, partitions: 1 };
+}
+
 /// A table: its columns in DDL order, how its watermark is made, and the options of its connector.
 #[derive(Debug, Clone)]
 pub struct TableDef {

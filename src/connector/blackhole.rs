@@ -1,6 +1,6 @@
 //! The sink that takes everything and keeps nothing: for measuring what comes before it.
 
-use super::{Connector, Description, RelationSpec, SINK, Sink, Source};
+use super::{Connector, Description, RelationSpec, Sink, Source};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::time::IntervalId;
@@ -15,7 +15,7 @@ impl Connector for Blackhole {
     }
 
     fn describe(&self, _: &RelationSpec) -> Result<Description> {
-        Ok(Description { accepts_changes: true, ..SINK })
+        Ok(Description { accepts_changes: true, ..Description::SINK })
     }
 
     fn source(&self, _: &RelationSpec, _: &[usize]) -> Result<Box<dyn Source>> {

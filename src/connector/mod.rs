@@ -103,10 +103,6 @@ pub struct RelationSpec {
     pub key: Option<Vec<usize>>,
 }
 
-/// What can only be written, and takes no rows that leave again.
-const SINK: Description =
-    Description { bounded: false, live: false, readable: false, writable: true, accepts_changes: false, partitions: 1 };
-
 /// Where a source stands: enough to open it again and go on behind the last row of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Position(pub serde_json::Value);

@@ -289,7 +289,8 @@ mod tests {
         let schema = Schema::new(vec![
             Field::new("date_time", DataType::Timestamp(TimeUnit::Microsecond, None), true),
             Field::new("PRICE", DataType::Decimal128(20, 2), true),
-            Field::new("channel", DataType::Utf8, true),
+            Field::new("channel", DataType::Utf8View, true),
+            Field::new("URL", DataType::Utf8View, true),
         ]);
         let declared = spec(&[("table", "bid"), ("events.num", "100")], Some(schema.clone()));
         let ours = rows(&drain(&mut *open(&declared)));
@@ -298,6 +299,7 @@ mod tests {
         assert_eq!(ours.column(0), &cast(plain.column(5), 0));
         assert_eq!(ours.column(1), &cast(plain.column(2), 1));
         assert_eq!(ours.column(2), &cast(plain.column(3), 2));
+        assert_eq!(ours.column(3), &cast(plain.column(4), 3));
 
         let wrong = Schema::new(vec![Field::new("prise", DataType::Int64, true)]);
         let error = Nexmark.describe(&spec(&[("table", "bid")], Some(wrong.clone()))).unwrap_err();

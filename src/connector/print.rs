@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::stdout::OpenOutput;
-use super::{Connector, Description, RelationSpec, SINK, Sink, Source, write_error};
+use super::{Connector, Description, RelationSpec, Sink, Source, write_error};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::host;
@@ -38,7 +38,7 @@ impl Connector for Print {
 
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
         spec.options.get("print-identifier");
-        Ok(Description { accepts_changes: true, ..SINK })
+        Ok(Description { accepts_changes: true, ..Description::SINK })
     }
 
     fn source(&self, _: &RelationSpec, _: &[usize]) -> Result<Box<dyn Source>> {

@@ -23,8 +23,8 @@ impl Registry {
         registry.register(super::Stdout::default());
         registry.register(super::Print::default());
         registry.register(super::Blackhole);
-        registry.register(super::Nexmark);
         registry.register(super::Datagen);
+        registry.register(super::Nexmark);
         registry
     }
 

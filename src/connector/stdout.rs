@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::records::named;
-use super::{Connector, Description, RelationSpec, SINK, Sink, Source, write_error};
+use super::{Connector, Description, RelationSpec, Sink, Source, write_error};
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::format::{Encoder, FormatSpec};
@@ -40,7 +40,7 @@ impl Connector for Stdout {
 
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
         let format = format_or_json(&spec.options)?;
-        Ok(Description { accepts_changes: format.holds_changes(), ..SINK })
+        Ok(Description { accepts_changes: format.holds_changes(), ..Description::SINK })
     }
 
     fn source(&self, _: &RelationSpec, _: &[usize]) -> Result<Box<dyn Source>> {

@@ -13,9 +13,11 @@ mod groups;
 mod limit;
 mod lower;
 mod operator;
+mod present;
 mod query;
 mod session;
 mod source;
 
 pub use context::{Counters, IntervalInput, QueryContext, SourceInput};
+pub use present::Presenter;
 pub use query::Query;

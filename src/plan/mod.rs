@@ -13,8 +13,13 @@ mod locate;
 mod operator;
 mod rewrite;
 
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use datafusion::common::{Column, TableReference};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{LogicalPlan, SortExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use sqlparser::ast::Spanned;
 
 pub use attribute::{TimeDomain, WindowRole};
 pub use explain::explain;
@@ -24,7 +29,7 @@ pub use operator::{
 };
 
 use crate::catalog::Catalog;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sql::statement::{EmitMode, Query};
 
 /// Name of the hidden column that carries the row watermark (µs, `i64::MIN` before any).
@@ -95,15 +100,41 @@ pub enum Purpose {
     Output,
 }
 
-/// Plans a query.
+/// Plans a query; `target` are the columns it is inserted into, by position.
 ///
 /// # Errors
 /// What is wrong with the query, or what of it does not run yet and what to write instead; with its place.
-pub async fn plan(catalog: &Catalog, query: &Query, purpose: Purpose) -> Result<IntervalPlan> {
-    let bound = catalog.bind(&query.query).await?;
-    let session = catalog.session();
-    let optimized = optimize(&session, &bound)?;
+pub fn plan(catalog: &Catalog, query: &Query, purpose: Purpose, target: Option<&Schema>) -> Result<IntervalPlan> {
+    let bound = catalog.bind(&query.query)?;
+    let bound = match target {
+        Some(target) => fit(bound, target, query)?,
+        None => bound,
+    };
+    let optimized = optimize(&catalog.session(), &bound)?;
     rewrite::incrementalize(catalog, query, &optimized, purpose)
+}
+
+/// A query's result as rows of a table: its columns by position, cast to the table's types.
+fn fit(plan: LogicalPlan, target: &Schema, query: &Query) -> Result<LogicalPlan> {
+    let (given, wanted) = (plan.schema().fields().len(), target.fields().len());
+    if given != wanted {
+        return Err(Error::sql(format!("the query has {given} columns, but {wanted} are inserted into"))
+            .at(query.query.span().into())
+            .help("name the columns: INSERT INTO t (a, b) SELECT …"));
+    }
+    let schema = Arc::clone(plan.schema());
+    let column = |((qualifier, field), to): ((Option<&TableReference>, &Arc<Field>), &Arc<Field>)| {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        let cast =
+            if field.data_type() == to.data_type() { column } else { column.cast_to(to.data_type(), &schema)? };
+        Ok::<_, Error>(cast.alias(to.name()))
+    };
+    let exprs = schema.iter().zip(target.fields()).map(column).collect::<Result<Vec<_>>>()?;
+    // ORDER BY and LIMIT stay at the top, where they are looked for.
+    match plan {
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => Ok(plan),
+        plan => Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?),
+    }
 }
 
 /// DataFusion's analyzer and our choice of its optimizer.

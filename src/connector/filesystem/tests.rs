@@ -212,6 +212,21 @@ fn a_position_goes_on_behind_its_batch() {
 }
 
 #[test]
+fn a_position_in_a_compressed_file_counts_what_is_in_it() {
+    let folder = Folder::new();
+    let lines: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+    folder.write("a.txt.zst", zstd::encode_all(lines.as_bytes(), 0).unwrap());
+    let mut spec = text(&folder.at("a.txt.zst"), &[]);
+    spec.settings.batch_rows_max = 1500;
+    let connector = Filesystem::default();
+    let found = batches(open(&connector, &spec).as_mut());
+    let mut source = open(&connector, &spec);
+    source.seek(&found[1].position).unwrap();
+    let rest = all(source.as_mut());
+    assert_eq!((rest.len(), rest[0].as_str()), (2000, "line 3000"));
+}
+
+#[test]
 fn following_takes_lines_when_their_newline_comes() {
     let folder = Folder::new();
     let mut source = open(&Filesystem::default(), &text(&folder.at("a.log"), &[("mode", "tail")]));

@@ -3,8 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringViewBuilder, StructArray,
-    TimestampMillisecondArray,
+    Array, ArrayRef, Int32Array, Int64Array, RecordBatch, RecordBatchOptions, StringBuilder, StringViewBuilder,
+    StructArray, TimestampMillisecondArray,
 };
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options};
@@ -87,7 +87,7 @@ impl Holds {
     fn data_type(self) -> DataType {
         match self {
             Number => DataType::Int64,
-            Text => DataType::Utf8View,
+            Text => DataType::Utf8,
             Moment => DataType::Timestamp(TimeUnit::Millisecond, None),
         }
     }
@@ -124,8 +124,9 @@ struct FieldColumn {
 enum Values {
     Numbers(Vec<i64>),
     Moments(Vec<i64>),
-    Texts(StringViewBuilder),
-    /// Texts that all lie in [`URLS`].
+    Texts(StringBuilder),
+    Views(StringViewBuilder),
+    /// Views of texts that all lie in [`URLS`].
     Urls(StringViewBuilder),
 }
 
@@ -234,10 +235,11 @@ impl Column {
 impl FieldColumn {
     fn new(kind: Kind, index: usize, target: DataType) -> Self {
         let values = match fields_of(kind)[index] {
-            ("url", _) => Values::Urls(urls_builder()),
             (_, Number) => Values::Numbers(Vec::new()),
             (_, Moment) => Values::Moments(Vec::new()),
-            (_, Text) => Values::Texts(StringViewBuilder::new()),
+            ("url", Text) if target == DataType::Utf8View => Values::Urls(urls_builder()),
+            (_, Text) if target == DataType::Utf8View => Values::Views(StringViewBuilder::new()),
+            (_, Text) => Values::Texts(StringBuilder::new()),
         };
         Self { index, target, values }
     }
@@ -249,15 +251,18 @@ impl FieldColumn {
     }
 
     fn text(&mut self, value: &str) {
-        if let Values::Texts(values) = &mut self.values {
-            values.append_value(value);
+        match &mut self.values {
+            Values::Texts(values) => values.append_value(value),
+            Values::Views(values) => values.append_value(value),
+            _ => {}
         }
     }
 
     fn push_null(&mut self) {
         match &mut self.values {
             Values::Numbers(values) | Values::Moments(values) => values.push(0),
-            Values::Texts(values) | Values::Urls(values) => values.append_null(),
+            Values::Texts(values) => values.append_null(),
+            Values::Views(values) | Values::Urls(values) => values.append_null(),
         }
     }
 
@@ -295,11 +300,12 @@ impl FieldColumn {
             1 => self.number(bid.bidder),
             2 => self.number(bid.price),
             3 => self.text(&CHANNELS[bid.channel].name),
-            4 => {
-                if let Values::Urls(urls) = &mut self.values {
+            4 => match &mut self.values {
+                Values::Urls(urls) => {
                     urls.try_append_view(0, URLS.1[bid.channel], CHANNELS[bid.channel].url.len() as u32)?;
                 }
-            }
+                _ => self.text(&CHANNELS[bid.channel].url),
+            },
             5 => self.number(bid.millis),
             _ => self.text(&bid.extra),
         }
@@ -311,6 +317,7 @@ impl FieldColumn {
             Values::Numbers(values) => Arc::new(Int64Array::new(std::mem::take(values).into(), nulls)),
             Values::Moments(values) => Arc::new(TimestampMillisecondArray::new(std::mem::take(values).into(), nulls)),
             Values::Texts(values) => Arc::new(values.finish()),
+            Values::Views(values) => Arc::new(values.finish()),
             Values::Urls(values) => Arc::new(std::mem::replace(values, urls_builder()).finish()),
         };
         to_type(array, &self.target)
