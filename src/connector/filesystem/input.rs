@@ -243,14 +243,18 @@ pub(super) fn read_block(reader: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Res
 
 /// The bytes of a file, decompressed, from an offset on.
 fn skip_to(mut file: Box<dyn ReadFile>, offset: u64, raw: &[u8]) -> io::Result<Box<dyn Read + Send>> {
-    let compressed = raw.starts_with(&[0x1f, 0x8b]) || raw.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    if !compressed {
+    if !is_compressed(raw) {
         file.seek(SeekFrom::Start(offset))?;
         return Ok(Box::new(Plain(file)));
     }
     let mut bytes = decompress(Box::new(Plain(file)))?;
     io::copy(&mut (&mut bytes).take(offset), &mut io::sink())?;
     Ok(bytes)
+}
+
+/// Whether a file begins as gzip and zstd do.
+pub(super) fn is_compressed(raw: &[u8]) -> bool {
+    raw.starts_with(&[0x1f, 0x8b]) || raw.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
 }
 
 /// A file seen as a stream.

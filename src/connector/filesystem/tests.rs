@@ -130,6 +130,8 @@ fn compressed_files_are_known_by_their_first_bytes() {
         spec.schema = connector.infer(&spec).unwrap();
         assert_eq!(all(open(&connector, &spec).as_mut()), [row]);
     }
+    let followed = connector.source(&text(&folder.at("a"), &[("mode", "follow")]), &[0]);
+    assert_eq!(followed.err().unwrap().kind(), ErrorKind::Unsupported);
     folder.write("cut.jsonl", &gzip[..gzip.len() - 10]);
     let mut source = open(&connector, &spec(&ab(), &[("path", &folder.at("cut.jsonl"))]));
     let error = (0..3).find_map(|_| source.read(Duration::ZERO).err()).unwrap();
