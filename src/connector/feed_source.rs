@@ -12,11 +12,10 @@ use arrow::datatypes::SchemaRef;
 use serde_json::json;
 
 use super::feed::{Event, Feed};
-use super::records::{BLOCK_BYTES, RecordReader, SAMPLE_BYTES, Shape, sample};
+use super::records::{BLOCK_BYTES, RecordReader, SAMPLE_BYTES, Shape, named, sample};
 use super::{Position, Read, Source, SourceBatch};
 use crate::error::{Error, Result};
 use crate::format::{FormatSpec, Inferred, infer};
-use crate::settings::Options;
 
 /// How long bytes must fail to come before a sample of a live input is taken to be all there is for now.
 const LULL: Duration = Duration::from_millis(50);
@@ -132,14 +131,9 @@ impl Drop for Primed {
 
 /// Plain lines: one column `line`.
 pub(super) fn lines() -> Result<Inferred> {
-    let mut options = Options::new();
-    options.put("format", "text", None)?;
-    let format = FormatSpec::from_options(&options, None)?;
-    let schema = format.as_ref().and_then(FormatSpec::fixed_schema);
-    format
-        .zip(schema)
-        .map(|(format, schema)| Inferred { format, schema })
-        .ok_or_else(|| Error::internal("no format 'text'"))
+    let format = named("text")?;
+    let schema = format.fixed_schema().ok_or_else(|| Error::internal("text has no columns"))?;
+    Ok(Inferred { format, schema })
 }
 
 impl FeedSource {

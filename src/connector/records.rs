@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::{BadRecord, Decoder, FormatSpec, Records, infer};
-use crate::settings::Settings;
+use crate::settings::{Options, Settings};
 
 /// Bytes read at once, and at most decoded at once.
 pub(super) const BLOCK_BYTES: usize = 1 << 20;
@@ -167,9 +167,36 @@ impl RecordReader {
     fn format(&self, sample: &[u8]) -> Result<FormatSpec> {
         match &self.shape.format {
             Some(format) => Ok(format.clone()),
-            None => Ok(infer(None, self.path.as_deref(), sample)?.format),
+            None => tell_format(&self.shape.schema, self.path.as_deref(), sample),
         }
     }
+}
+
+/// The format of an input whose options don't say it, from its columns and first bytes.
+///
+/// # Errors
+/// When the bytes show none.
+pub(super) fn tell_format(schema: &Schema, path: Option<&str>, sample: &[u8]) -> Result<FormatSpec> {
+    let text = named("text")?;
+    let fits_lines = text
+        .fixed_schema()
+        .is_some_and(|s| s.fields().iter().map(|f| f.name()).eq(schema.fields().iter().map(|f| f.name())));
+    if fits_lines {
+        return Ok(text);
+    }
+    let format = infer(None, path, sample)?.format;
+    // Lines that show no format are no use for several columns; without a header CSV may look like that.
+    if format == text && schema.fields().len() > 1 { named("csv") } else { Ok(format) }
+}
+
+/// A format by its name, with no other options.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn named(name: &str) -> Result<FormatSpec> {
+    let mut options = Options::new();
+    options.put("format", name, None)?;
+    FormatSpec::from_options(&options, None)?.ok_or_else(|| Error::internal(format!("there is no format '{name}'")))
 }
 
 /// The part of the first bytes to look at: whole lines, unless there is none.

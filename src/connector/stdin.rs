@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::connector::Read;
-    use crate::connector::testing::{ab, all, open, quiet, rows, schema, spec};
+    use crate::connector::testing::{ab, all, line, open, quiet, rows, schema, spec};
 
     /// A pipe whose other end is in the test.
     #[derive(Clone, Default)]
@@ -201,5 +201,15 @@ mod tests {
         let found = crate::connector::testing::batches(source.as_mut());
         let bad: Vec<_> = found.iter().flat_map(|b| &b.bad).collect();
         assert_eq!((bad.len(), bad[0].bytes.len()), (1, 4096));
+    }
+    #[test]
+    fn declared_columns_tell_the_format_that_nothing_else_says() {
+        let read = |schema: &SchemaRef, text: &'static str| {
+            let connector = Stdin::new(move || Box::new(text.as_bytes()));
+            all(open(&connector, &spec(schema, &[])).as_mut())
+        };
+        assert_eq!(read(&ab(), "{\"b\":\"x\",\"a\":1}\n"), ["1|x"]);
+        assert_eq!(read(&ab(), "1,x\n2,y\n"), ["1|x", "2|y"]);
+        assert_eq!(read(&line(), "{\"line\":\"is text\"}\n"), ["{\"line\":\"is text\"}"]);
     }
 }

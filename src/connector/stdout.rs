@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use super::records::named;
 use super::{Connector, Description, RelationSpec, Sink, Source, write_error};
 use crate::change::Change;
 use crate::error::{Error, Result};
@@ -54,12 +55,7 @@ impl Connector for Stdout {
 
 /// The format that the options name, JSON lines when they name none.
 pub(super) fn format_or_json(options: &Options) -> Result<FormatSpec> {
-    if let Some(format) = FormatSpec::from_options(options, None)? {
-        return Ok(format);
-    }
-    let mut json = options.clone();
-    json.put("format", "json", None)?;
-    FormatSpec::from_options(&json, None)?.ok_or_else(|| Error::internal("there is no format 'json'"))
+    FormatSpec::from_options(options, None)?.map_or_else(|| named("json"), Ok)
 }
 
 struct StdoutSink {

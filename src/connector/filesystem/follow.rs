@@ -9,7 +9,7 @@ use std::io::{self, Read as IoRead, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::input::{Found, Mark, Print, Reading, found, not_the_same, read_block};
+use super::input::{Found, Mark, Print, Reading, found, is_compressed, not_the_same, read_block};
 use super::listing::Listing;
 use super::{Mode, open_error, read_error};
 use crate::connector::columns::Facts;
@@ -157,12 +157,20 @@ impl FollowSource {
 }
 
 impl Followed {
-    fn new(reading: &Reading, path: &Path, file: Box<dyn ReadFile>) -> Result<Self> {
-        let meta = file.meta().map_err(|e| read_error(path, &e))?;
+    fn new(reading: &Reading, path: &Path, mut file: Box<dyn ReadFile>) -> Result<Self> {
+        let failed = |e: io::Error| read_error(path, &e);
+        let meta = file.meta().map_err(failed)?;
+        let mut head = Vec::new();
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        (&mut file).take(4).read_to_end(&mut head).map_err(failed)?;
+        if is_compressed(&head) {
+            let error = Error::unsupported(format!("'{}' is compressed, so it can't be followed", path.display()));
+            return Err(error.help("read it to its end with mode = 'bounded', or its folder with mode = 'watch'"));
+        }
         Ok(Self {
             file,
             id: meta.id,
-            reader: reading.records(path, b"")?,
+            reader: reading.records(path, reading.options.format(&reading.options.path)?),
             facts: reading.facts(path, &meta),
             read: 0,
             modified: meta.modified,

@@ -9,10 +9,10 @@ use super::options::FileOptions;
 use super::partition::partitions_of;
 use super::{open_error, read_error};
 use crate::connector::columns::{Columns, Facts};
-use crate::connector::records::{BLOCK_BYTES, RecordReader, Rows, SAMPLE_BYTES, Shape, sample};
+use crate::connector::records::{BLOCK_BYTES, RecordReader, Rows, SAMPLE_BYTES, Shape, sample, tell_format};
 use crate::connector::{Position, SourceBatch};
 use crate::error::{Error, Result};
-use crate::format::{BadRecord, ColumnarReader, decompress, infer};
+use crate::format::{BadRecord, ColumnarReader, FormatSpec, decompress};
 use crate::host::{FileMeta, Host, ReadFile};
 use crate::settings::Settings;
 
@@ -30,15 +30,23 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    /// How records of a file of this name become rows.
-    pub(super) fn records(&self, path: &Path, head: &[u8]) -> Result<RecordReader> {
+    /// The format of a file, as far as options, its name and its first bytes show it.
+    fn format(&self, path: &Path, sample: &[u8]) -> Result<Option<FormatSpec>> {
         let name = path.display().to_string();
-        let format = match self.options.format(&name)? {
-            None if !head.is_empty() => Some(infer(None, Some(&name), head)?.format),
-            known => known,
-        };
+        match self.options.format(&name)? {
+            None if !sample.is_empty() => {
+                let told = tell_format(&self.columns.records, Some(&name), sample);
+                told.map(Some).map_err(|e| e.context(format!("'{name}'")))
+            }
+            known => Ok(known),
+        }
+    }
+
+    /// How records of a file of this format become rows.
+    pub(super) fn records(&self, path: &Path, format: Option<FormatSpec>) -> RecordReader {
+        let name = path.display().to_string();
         let shape = Shape::new(self.columns.records.clone(), &self.columns.wanted, format, &self.settings);
-        Ok(RecordReader::new(shape, name.as_str(), Some(name.clone())))
+        RecordReader::new(shape, name.as_str(), Some(name.clone()))
     }
 
     /// What the columns about the file show.
@@ -134,25 +142,20 @@ impl Input {
         (&mut file).take(PRINT_BYTES as u64).read_to_end(&mut raw).map_err(failed)?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         let head = head(open()?).map_err(failed)?;
-        let name = path.display().to_string();
-        let sampled = sample(&head, head.len() < HEAD_BYTES);
-        let format = match reading.options.format(&name)? {
-            None if !head.is_empty() => Some(infer(None, Some(&name), sampled).map_err(|e| e.context(&name))?.format),
-            known => known,
-        };
+        let format = reading.format(path, sample(&head, head.len() < HEAD_BYTES))?;
         let (offset, record) = at.map_or((0, 1), |m| (m.offset, m.record));
         let columns = &reading.columns;
-        let body = match format.filter(|f| f.is_columnar()) {
+        let body = match format {
             // An empty file has no footer either.
-            Some(format) if meta.size > 0 => {
+            Some(format) if format.is_columnar() && meta.size > 0 => {
                 let rows = reading.settings.batch_rows_max;
                 let batches = format
                     .read_columnar(file, &columns.records, &columns.wanted, rows)
-                    .map_err(|e| e.context(format!("'{name}'")))?;
+                    .map_err(|e| e.context(format!("'{}'", path.display())))?;
                 Body::Columns { batches, skip: record - 1 }
             }
-            _ => {
-                let mut reader = Box::new(reading.records(path, sampled)?);
+            format => {
+                let mut reader = Box::new(reading.records(path, format));
                 reader.resume(offset, record, &head)?;
                 let bytes = skip_to(file, offset, &raw).map_err(failed)?;
                 Body::Records { bytes, reader, buffer: Vec::new(), end: false }
@@ -240,14 +243,18 @@ pub(super) fn read_block(reader: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Res
 
 /// The bytes of a file, decompressed, from an offset on.
 fn skip_to(mut file: Box<dyn ReadFile>, offset: u64, raw: &[u8]) -> io::Result<Box<dyn Read + Send>> {
-    let compressed = raw.starts_with(&[0x1f, 0x8b]) || raw.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
-    if !compressed {
+    if !is_compressed(raw) {
         file.seek(SeekFrom::Start(offset))?;
         return Ok(Box::new(Plain(file)));
     }
     let mut bytes = decompress(Box::new(Plain(file)))?;
     io::copy(&mut (&mut bytes).take(offset), &mut io::sink())?;
     Ok(bytes)
+}
+
+/// Whether a file begins as gzip and zstd do.
+pub(super) fn is_compressed(raw: &[u8]) -> bool {
+    raw.starts_with(&[0x1f, 0x8b]) || raw.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])
 }
 
 /// A file seen as a stream.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::input::{HEAD_BYTES, head};
 use super::options::FileOptions;
@@ -80,7 +80,10 @@ impl<'a> Listing<'a> {
                 self.options.path_error(error).help("declare the columns: CREATE TABLE name (column TYPE, …) WITH (…)")
             });
         };
-        self.infer_from(first).map_err(|e| self.options.path_error(e.context(format!("'{}'", first.path.display()))))
+        let schema = self
+            .infer_from(first)
+            .map_err(|e| self.options.path_error(e.context(format!("'{}'", first.path.display()))))?;
+        Ok(self.with_partitions(&schema))
     }
 
     fn waits(&self) -> bool {
@@ -98,6 +101,17 @@ impl<'a> Listing<'a> {
         let end = bytes.len() < HEAD_BYTES;
         let inferred = infer(format.as_ref(), Some(&name), sample(&bytes, end))?;
         if inferred.format.is_columnar() { infer_columnar(&inferred.format, open()?) } else { Ok(inferred.schema) }
+    }
+
+    /// A schema with the partition columns behind those of the files.
+    fn with_partitions(&self, schema: &Schema) -> SchemaRef {
+        let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+        for name in &self.options.partitioned_by {
+            if !fields.iter().any(|f| f.name().eq_ignore_ascii_case(name)) {
+                fields.push(Field::new(name, DataType::Utf8, true).into());
+            }
+        }
+        Schema::new_with_metadata(fields, schema.metadata().clone()).into()
     }
 
     /// Adds the files of a folder or glob. Folders `name=value` are partitions: their files belong to it.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::connector::records::named;
 use crate::connector::url::local_path;
 use crate::error::{Error, Result, nearest};
 use crate::format::FormatSpec;
@@ -108,10 +109,7 @@ impl FileOptions {
 
     /// The format of a sink: JSON lines when nothing says another.
     pub(super) fn sink_format(&self) -> Result<FormatSpec> {
-        match self.format(&self.path)? {
-            Some(format) => Ok(format),
-            None => crate::connector::stdout::format_or_json(&self.options),
-        }
+        self.format(&self.path)?.map_or_else(|| named("json"), Ok)
     }
 
     /// An error about the path, at its place.

@@ -4,7 +4,7 @@
 //! folder sees whole files only. A part is complete with its interval, unless options let it grow older or larger.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Int64Array, RecordBatch, UInt32Array};
@@ -18,7 +18,7 @@ use super::sink::sync_folder;
 use crate::change::Change;
 use crate::connector::{RelationSpec, Sink, write_error};
 use crate::error::{Error, Result, nearest};
-use crate::format::{Compressor, Encoder, FormatSpec};
+use crate::format::{Encoder, FormatSpec};
 use crate::host::Host;
 use crate::time::IntervalId;
 
@@ -56,8 +56,8 @@ struct Part {
     hidden: PathBuf,
     path: PathBuf,
     encoder: Box<dyn Encoder>,
-    output: Compressor<Vec<u8>>,
-    scratch: Vec<u8>,
+    /// Encoded, but not in the hidden file yet.
+    buffer: Vec<u8>,
     bytes: u64,
     created: bool,
 }
@@ -130,8 +130,7 @@ impl FolderSink {
                 hidden: folder.join(format!(".{name}.tmp")),
                 path: folder.join(name),
                 encoder: self.format.encoder(&self.schema, self.key.as_deref())?,
-                output: Compressor::Plain(Vec::new()),
-                scratch: Vec::new(),
+                buffer: Vec::new(),
                 bytes: 0,
                 created: false,
             });
@@ -199,25 +198,21 @@ impl FolderSink {
 
 impl Part {
     fn encode(&mut self, host: &Host, change: &Change) -> Result<()> {
-        self.encoder.encode(change, &mut self.scratch)?;
-        self.bytes += self.scratch.len() as u64;
-        let failed = |e: io::Error| write_error(&format!("'{}'", self.hidden.display()), &e);
-        self.output.write_all(&self.scratch).map_err(failed)?;
-        self.scratch.clear();
-        if self.output.get_mut().len() >= BUFFER_BYTES {
-            let bytes = std::mem::take(self.output.get_mut());
-            append(host, &self.hidden, &mut self.created, &bytes).map_err(failed)?;
+        let before = self.buffer.len();
+        self.encoder.encode(change, &mut self.buffer)?;
+        self.bytes += (self.buffer.len() - before) as u64;
+        if self.buffer.len() >= BUFFER_BYTES {
+            append(host, &self.hidden, &mut self.created, &self.buffer)
+                .map_err(|e| write_error(&format!("'{}'", self.hidden.display()), &e))?;
+            self.buffer.clear();
         }
         Ok(())
     }
 
     /// Writes what is left, makes it durable and gives the file its name.
     fn finish(&mut self, host: &Host) -> io::Result<()> {
-        self.encoder.finish(&mut self.scratch).map_err(|e| io::Error::other(e.message().to_owned()))?;
-        self.output.write_all(&self.scratch)?;
-        let output = std::mem::replace(&mut self.output, Compressor::Plain(Vec::new()));
-        let bytes = output.finish()?;
-        append(host, &self.hidden, &mut self.created, &bytes)?;
+        self.encoder.finish(&mut self.buffer).map_err(|e| io::Error::other(e.message().to_owned()))?;
+        append(host, &self.hidden, &mut self.created, &self.buffer)?;
         host.files.create(&self.hidden, true)?.sync()?;
         host.files.rename(&self.hidden, &self.path)
     }
@@ -230,8 +225,8 @@ fn append(host: &Host, path: &Path, created: &mut bool, bytes: &[u8]) -> io::Res
     }
     let mut file = host.files.create(path, *created)?;
     *created = true;
-    file.write_all(bytes)?;
-    file.flush()
+    io::Write::write_all(&mut file, bytes)?;
+    io::Write::flush(&mut file)
 }
 
 impl Sink for FolderSink {

@@ -91,9 +91,13 @@ impl Sink for FileSink {
         self.encoder.finish(&mut self.staged)?;
         self.write_staged()?;
         let failed = |e: io::Error| write_error(&format!("'{}'", self.path.display()), &e);
-        if let Some(output) = self.output.take() {
-            output.finish().and_then(|mut file| file.0.sync()).map_err(failed)?;
+        let output = self.output.take().map(Compressor::finish).transpose().map_err(failed)?;
+        // A pipe or a device has no disk under it.
+        let durable = self.hidden.is_some() || self.host.files.meta(&self.path).is_ok_and(|m| m.is_file);
+        if !durable {
+            return Ok(());
         }
+        output.map(|mut file| file.0.sync()).transpose().map_err(failed)?;
         if let Some(hidden) = self.hidden.take() {
             self.host.files.rename(&hidden, &self.path).map_err(failed)?;
         }

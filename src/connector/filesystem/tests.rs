@@ -130,6 +130,8 @@ fn compressed_files_are_known_by_their_first_bytes() {
         spec.schema = connector.infer(&spec).unwrap();
         assert_eq!(all(open(&connector, &spec).as_mut()), [row]);
     }
+    let followed = connector.source(&text(&folder.at("a"), &[("mode", "follow")]), &[0]);
+    assert_eq!(followed.err().unwrap().kind(), ErrorKind::Unsupported);
     folder.write("cut.jsonl", &gzip[..gzip.len() - 10]);
     let mut source = open(&connector, &spec(&ab(), &[("path", &folder.at("cut.jsonl"))]));
     let error = (0..3).find_map(|_| source.read(Duration::ZERO).err()).unwrap();
@@ -209,6 +211,21 @@ fn a_position_goes_on_behind_its_batch() {
     let mut source = open(&connector, &spec);
     source.seek(&found[0].position).unwrap();
     assert_eq!(source.read(Duration::ZERO).unwrap_err().kind(), ErrorKind::Data);
+}
+
+#[test]
+fn a_position_in_a_compressed_file_counts_what_is_in_it() {
+    let folder = Folder::new();
+    let lines: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+    folder.write("a.txt.zst", zstd::encode_all(lines.as_bytes(), 0).unwrap());
+    let mut spec = text(&folder.at("a.txt.zst"), &[]);
+    spec.settings.batch_rows_max = 1500;
+    let connector = Filesystem::default();
+    let found = batches(open(&connector, &spec).as_mut());
+    let mut source = open(&connector, &spec);
+    source.seek(&found[1].position).unwrap();
+    let rest = all(source.as_mut());
+    assert_eq!((rest.len(), rest[0].as_str()), (2000, "line 3000"));
 }
 
 #[test]

@@ -70,6 +70,8 @@ impl Connector for Socket {
         let wait = options.infer_timeout;
         tracing::info!(relation = %spec.name, "{}: waiting for the first line to tell its columns", primed.status().unwrap_or_default());
         let inferred = match primed.infer(format.as_ref(), Some(wait))? {
+            // A line or two say too little: prose has commas too.
+            Some(inferred) if format.is_none() && inferred.format.has_header() => lines()?,
             Some(inferred) => inferred,
             None if format.is_none() => {
                 tracing::warn!(
@@ -115,8 +117,10 @@ impl Connector for Socket {
         let mut primed = None;
         if let Some(known) = known {
             primed = known.primed.take();
-            // The columns were told in this format.
-            format = format.or_else(|| (known.inferred.schema == spec.schema).then(|| known.inferred.format.clone()));
+            // The columns were told in this format, unless the relation has been declared anew.
+            let told = |name: &String| known.inferred.schema.column_with_name(name).is_some();
+            let same = spec.schema.fields().iter().all(|f| told(f.name()));
+            format = format.or_else(|| same.then(|| known.inferred.format.clone()));
         }
         let primed = primed.map_or_else(|| source::start(spec, &options), Ok)?;
         let shape = Shape::new(spec.schema.clone(), projection, format, &spec.settings);

@@ -138,7 +138,7 @@ fn inference_keeps_what_it_saw() {
     let peer = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = peer.local_addr().unwrap().to_string();
     let connector = Socket::default();
-    for (text, columns, expected) in [("{\"a\":1,\"b\":\"x\"}\n", 2, "1|x"), ("to be or not\n", 1, "to be or not")] {
+    for (text, columns, expected) in [("{\"a\":1,\"b\":\"x\"}\n", 2, "1|x"), ("to be, or not\n", 1, "to be, or not")] {
         let mut spec = spec(&schema(&[]), &[("address", &address)]);
         spec.name = text.to_owned();
         let mut served = None;
