@@ -149,6 +149,11 @@ impl Error {
         self.0.kind
     }
 
+    /// Whether whoever read the output has gone (`| head`), which is no reason to complain.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.0.kind == ErrorKind::Io && self.0.message.to_ascii_lowercase().contains("broken pipe")
+    }
+
     /// What was wrong.
     pub fn message(&self) -> &str {
         &self.0.message

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod change;
+pub mod cli;
 pub mod connector;
 pub mod engine;
 pub mod error;

@@ -1,3 +1,10 @@
-//! The `tidemill` binary.
+//! The `tidemill` binary: everything is in [`tidemill::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    tidemill::cli::run(std::env::args_os())
+}

@@ -340,6 +340,7 @@ fn known_to_every_table(spec: &RelationSpec) -> Result<()> {
     {
         let _ = spec.options.get(name);
     }
+    crate::format::FormatSpec::from_options(&spec.options, None)?;
     crate::format::on_error(&spec.options).map(drop)
 }
 

@@ -22,7 +22,7 @@ use crate::catalog::{Catalog, Relation};
 use crate::connector::{ConnectorRef, Registry, RelationSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
-use crate::runtime::{Contents, Driver, OperatorReport, Progress, StepReport};
+use crate::runtime::{Contents, Driver};
 use crate::settings::Settings;
 use crate::sql::Statement;
 use crate::sql::statement::Parsed;
@@ -33,6 +33,8 @@ pub use control::Control;
 pub use outcome::{Outcome, Output, OutputInfo};
 pub use push::{PushTable, PushTableBuilder};
 pub use stream::{ChangeStream, QueryHandle};
+
+pub use crate::runtime::{OperatorReport, Progress, QueryProgress, SourceProgress, StepReport};
 
 /// How often a quiet run looks around: for windows of wall time, idle sources, and its observer.
 const QUIET_TICK: Duration = Duration::from_millis(100);

@@ -1,0 +1,108 @@
+//! The terminal as one thing: data on stdout, words on stderr, and a status line at the bottom that neither tears.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Prints a message above a prompt that is being edited.
+pub(crate) type AbovePrompt = Box<dyn FnMut(String) -> bool + Send>;
+
+/// Stdout, stderr and the status line; clones share them.
+#[derive(Clone)]
+pub(crate) struct Screen(Arc<Inner>);
+
+struct Inner {
+    status: ProgressBar,
+    above_prompt: Mutex<Option<AbovePrompt>>,
+    stdout_is_terminal: bool,
+    color: bool,
+}
+
+impl Screen {
+    /// The process's own; the status line shows only when stderr is a terminal and `status` is wanted.
+    pub(crate) fn new(color: bool, status: bool) -> Self {
+        let bar = if status && io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            // A wrong template would only be less pretty.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        let stdout_is_terminal = io::stdout().is_terminal();
+        Self(Arc::new(Inner { status: bar, above_prompt: Mutex::new(None), stdout_is_terminal, color }))
+    }
+
+    /// Whether somebody looks at stdout.
+    pub(crate) fn stdout_is_terminal(&self) -> bool {
+        self.0.stdout_is_terminal
+    }
+
+    /// Whether words may be coloured.
+    pub(crate) fn color(&self) -> bool {
+        self.0.color
+    }
+
+    /// Says from now on through the line editor, which keeps its prompt whole.
+    pub(crate) fn say_above_prompt(&self, print: AbovePrompt) {
+        if let Ok(mut above) = self.0.above_prompt.lock() {
+            *above = Some(print);
+        }
+    }
+
+    /// Data to stdout, at once.
+    ///
+    /// # Errors
+    /// When stdout is closed or full.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let write = || {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        };
+        if self.0.stdout_is_terminal { self.0.status.suspend(write) } else { write() }
+    }
+
+    /// Words to stderr (or above the prompt). A stderr that is closed is nobody's loss.
+    pub(crate) fn say(&self, words: &str) {
+        self.0.status.suspend(|| {
+            if let Ok(mut above) = self.0.above_prompt.lock()
+                && let Some(print) = above.as_mut()
+                && print(format!("{words}\n"))
+            {
+                return;
+            }
+            let _ = writeln!(io::stderr().lock(), "{words}");
+        });
+    }
+
+    /// Shows this text as the status line.
+    pub(crate) fn status(&self, text: String) {
+        self.0.status.set_message(text);
+        self.0.status.tick();
+    }
+
+    /// Takes the status line away until the next `status`.
+    pub(crate) fn clear_status(&self) {
+        self.0.status.finish_and_clear();
+        self.0.status.reset();
+    }
+}
+
+/// Where logs go: stderr, without tearing the status line.
+#[derive(Clone)]
+pub(crate) struct LogWriter(pub(crate) Screen);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.0.status.suspend(|| io::stderr().lock().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
