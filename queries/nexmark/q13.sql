@@ -16,7 +16,8 @@ CREATE TABLE nexmark (
 );
 
 CREATE VIEW bid AS
-SELECT bid.auction, bid.bidder, bid.price, bid.channel, bid.url, `dateTime`, bid.extra
+SELECT bid.auction AS auction, bid.bidder AS bidder, bid.price AS price, bid.channel AS channel, bid.url AS url,
+       `dateTime`, bid.extra AS extra
 FROM nexmark WHERE event_type = 2;
 
 CREATE TABLE side_input (key BIGINT, value VARCHAR)

@@ -16,12 +16,14 @@ CREATE TABLE nexmark (
 );
 
 CREATE VIEW person AS
-SELECT person.id, person.name, person.`emailAddress`, person.`creditCard`, person.city, person.state, `dateTime`, person.extra
+SELECT person.id AS id, person.name AS name, person.`emailAddress` AS `emailAddress`, person.`creditCard` AS `creditCard`,
+       person.city AS city, person.state AS state, `dateTime`, person.extra AS extra
 FROM nexmark WHERE event_type = 0;
 
 CREATE VIEW auction AS
-SELECT auction.id, auction.`itemName`, auction.description, auction.`initialBid`, auction.reserve, `dateTime`,
-       auction.expires, auction.seller, auction.category, auction.extra
+SELECT auction.id AS id, auction.`itemName` AS `itemName`, auction.description AS description,
+       auction.`initialBid` AS `initialBid`, auction.reserve AS reserve, `dateTime`, auction.expires AS expires,
+       auction.seller AS seller, auction.category AS category, auction.extra AS extra
 FROM nexmark WHERE event_type = 1;
 
 SELECT P.name, P.city, P.state, A.id

@@ -16,12 +16,14 @@ CREATE TABLE nexmark (
 );
 
 CREATE VIEW auction AS
-SELECT auction.id, auction.`itemName`, auction.description, auction.`initialBid`, auction.reserve, `dateTime`,
-       auction.expires, auction.seller, auction.category, auction.extra
+SELECT auction.id AS id, auction.`itemName` AS `itemName`, auction.description AS description,
+       auction.`initialBid` AS `initialBid`, auction.reserve AS reserve, `dateTime`, auction.expires AS expires,
+       auction.seller AS seller, auction.category AS category, auction.extra AS extra
 FROM nexmark WHERE event_type = 1;
 
 CREATE VIEW bid AS
-SELECT bid.auction, bid.bidder, bid.price, bid.channel, bid.url, `dateTime`, bid.extra
+SELECT bid.auction AS auction, bid.bidder AS bidder, bid.price AS price, bid.channel AS channel, bid.url AS url,
+       `dateTime`, bid.extra AS extra
 FROM nexmark WHERE event_type = 2;
 
 SELECT seller, AVG(final) OVER (PARTITION BY seller ORDER BY `dateTime` ROWS BETWEEN 10 PRECEDING AND CURRENT ROW) AS average
