@@ -11,9 +11,9 @@ CREATE TABLE sensors (
     sensor      VARCHAR,
     temperature DECIMAL(4, 1),
     ts          TIMESTAMP(3),
-    -- Waiting 15 seconds lets most readings in. A reading that is later than that is not lost for all windows: lateness is judged
+    -- Waiting 10 seconds lets most readings in. A reading that is later than that is not lost for all windows: lateness is judged
     -- window by window, and only those that have closed are missed. Make it 20 SECOND and nothing is late; make it 0 and see.
-    WATERMARK FOR ts AS ts - INTERVAL '15' SECOND
+    WATERMARK FOR ts AS ts - INTERVAL '10' SECOND
 ) WITH (
     'connector' = 'filesystem',
     'path'      = 'queries/data/sensors.csv',
