@@ -134,7 +134,7 @@ fn split_place(text: &str) -> (&str, Option<Location>) {
 fn readable(message: &str) -> String {
     let Some(rest) = message.strip_prefix("Expected: ") else { return lower_first(message) };
     match rest.rsplit_once(", found: ") {
-        Some((expected, "EOF")) => format!("expected {expected}, but the statement ends here"),
+        Some((expected, "EOF")) => format!("expected {expected}, found nothing"),
         Some((expected, found)) => format!("expected {expected}, found '{found}'"),
         None => format!("expected {rest}"),
     }
