@@ -106,16 +106,12 @@ mod tests {
             (Failure::from(Error::unreachable("x")), 3),
             (Failure::from(Error::io("stdout: Broken pipe (os error 32)")), 0),
             (Failure::from(Error::io("stdout: no space left on device")), 1),
-            (Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()), 0),
+            (Failure::from(Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe))), 0),
         ] {
             assert_eq!(failure.exit().code(), code, "{:?}", failure.error);
         }
         assert_eq!(Exit::NotStrict.code(), 4);
         assert_eq!(Exit::Signal(2).code(), 130);
-    }
-
-    fn from(error: Error) -> Failure {
-        error.into()
     }
 
     #[test]
@@ -125,7 +121,7 @@ mod tests {
         let script = Arc::new(Script { origin: "q.sql".into(), text: "SELECT b".into(), statements: vec![] });
         let text = Failure::in_script(error.clone(), &script).render(false);
         assert!(text.contains("q.sql:1:8") && text.contains('^'), "{text}");
-        let text = from(error).render(false);
+        let text = Failure::from(error).render(false);
         assert!(!text.contains('^') && text.contains("did you mean 'a'?"), "{text}");
     }
 }

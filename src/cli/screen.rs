@@ -1,6 +1,7 @@
 //! The terminal as one thing: data on stdout, words on stderr, and a status line at the bottom that neither tears.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,6 +16,8 @@ pub(crate) struct Screen(Arc<Inner>);
 struct Inner {
     status: ProgressBar,
     above_prompt: Mutex<Option<AbovePrompt>>,
+    /// A line is being edited, so that words must go through the line editor.
+    editing: AtomicBool,
     stdout_is_terminal: bool,
     color: bool,
 }
@@ -33,7 +36,13 @@ impl Screen {
             ProgressBar::hidden()
         };
         let stdout_is_terminal = io::stdout().is_terminal();
-        Self(Arc::new(Inner { status: bar, above_prompt: Mutex::new(None), stdout_is_terminal, color }))
+        Self(Arc::new(Inner {
+            status: bar,
+            above_prompt: Mutex::new(None),
+            editing: AtomicBool::new(false),
+            stdout_is_terminal,
+            color,
+        }))
     }
 
     /// Whether somebody looks at stdout.
@@ -46,7 +55,7 @@ impl Screen {
         self.0.color
     }
 
-    /// Says from now on through the line editor, which keeps its prompt whole.
+    /// While a line is edited, says through the line editor, which keeps its prompt whole.
     pub(crate) fn say_above_prompt(&self, print: AbovePrompt) {
         if let Ok(mut above) = self.0.above_prompt.lock() {
             *above = Some(print);
@@ -66,15 +75,21 @@ impl Screen {
         if self.0.stdout_is_terminal { self.0.status.suspend(write) } else { write() }
     }
 
+    /// Marks the time in which a line is being edited.
+    pub(crate) fn editing(&self, yes: bool) {
+        self.0.editing.store(yes, Ordering::SeqCst);
+    }
+
     /// Words to stderr (or above the prompt). A stderr that is closed is nobody's loss.
     pub(crate) fn say(&self, words: &str) {
+        if self.0.editing.load(Ordering::SeqCst)
+            && let Ok(mut above) = self.0.above_prompt.lock()
+            && let Some(print) = above.as_mut()
+            && print(format!("{words}\n"))
+        {
+            return;
+        }
         self.0.status.suspend(|| {
-            if let Ok(mut above) = self.0.above_prompt.lock()
-                && let Some(print) = above.as_mut()
-                && print(format!("{words}\n"))
-            {
-                return;
-            }
             let _ = writeln!(io::stderr().lock(), "{words}");
         });
     }
