@@ -75,11 +75,18 @@ impl Failure {
         let show = if color { render } else { render_plain };
         match &self.script {
             Some(script) => show(&self.error, &script.text, &script.origin),
+            // Without its script a place means nothing.
             None => {
-                // Without its script a place means nothing.
-                let bare = Error::new(self.error.kind(), self.error.message());
-                let bare = self.error.helps().iter().fold(bare, |e, help| e.help(help.as_str()));
-                show(&bare, "", "")
+                let (error, help, reset) = if color {
+                    ("\x1b[1;91merror\x1b[0m\x1b[1m", "\x1b[1;96mhelp\x1b[0m", "\x1b[0m")
+                } else {
+                    ("error", "help", "")
+                };
+                let mut text = format!("{error}: {}{reset}", self.error.message());
+                for line in self.error.helps() {
+                    text.push_str(&format!("\n{help}: {line}"));
+                }
+                text
             }
         }
     }

@@ -15,6 +15,8 @@ pub(crate) struct Screen(Arc<Inner>);
 
 struct Inner {
     status: ProgressBar,
+    /// The status line is drawn, so that what is printed must go above it.
+    shown: AtomicBool,
     above_prompt: Mutex<Option<AbovePrompt>>,
     /// A line is being edited, so that words must go through the line editor.
     editing: AtomicBool,
@@ -38,6 +40,7 @@ impl Screen {
         let stdout_is_terminal = io::stdout().is_terminal();
         Self(Arc::new(Inner {
             status: bar,
+            shown: AtomicBool::new(false),
             above_prompt: Mutex::new(None),
             editing: AtomicBool::new(false),
             stdout_is_terminal,
@@ -72,7 +75,7 @@ impl Screen {
             stdout.write_all(bytes)?;
             stdout.flush()
         };
-        if self.0.stdout_is_terminal { self.0.status.suspend(write) } else { write() }
+        if self.0.stdout_is_terminal { self.above_status(write) } else { write() }
     }
 
     /// Marks the time in which a line is being edited.
@@ -89,21 +92,30 @@ impl Screen {
         {
             return;
         }
-        self.0.status.suspend(|| {
+        self.above_status(|| {
             let _ = writeln!(io::stderr().lock(), "{words}");
         });
     }
 
     /// Shows this text as the status line.
     pub(crate) fn status(&self, text: String) {
+        if !self.0.shown.swap(true, Ordering::SeqCst) {
+            self.0.status.reset();
+        }
         self.0.status.set_message(text);
         self.0.status.tick();
     }
 
     /// Takes the status line away until the next `status`.
     pub(crate) fn clear_status(&self) {
-        self.0.status.finish_and_clear();
-        self.0.status.reset();
+        if self.0.shown.swap(false, Ordering::SeqCst) {
+            self.0.status.finish_and_clear();
+        }
+    }
+
+    /// Prints while the status line is out of the way.
+    fn above_status<T>(&self, print: impl FnOnce() -> T) -> T {
+        if self.0.shown.load(Ordering::SeqCst) { self.0.status.suspend(print) } else { print() }
     }
 }
 
@@ -113,7 +125,7 @@ pub(crate) struct LogWriter(pub(crate) Screen);
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.0.status.suspend(|| io::stderr().lock().write_all(bytes))?;
+        self.0.above_status(|| io::stderr().lock().write_all(bytes))?;
         Ok(bytes.len())
     }
 

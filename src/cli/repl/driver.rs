@@ -172,12 +172,14 @@ fn drive(shared: &Shared, engine: &Engine, runtime: &tokio::runtime::Handle, scr
     let mut meter = Meter::default();
     let mut observe = |progress: &Progress| {
         shared.news(progress).iter().for_each(|line| screen.say(line));
-        let foreground = shared.lock().foreground;
-        if let Some(query) = foreground {
+        // The lock is held, so that no status line is drawn once the foreground has been left.
+        let state = shared.lock();
+        if let Some(query) = state.foreground {
             let mut watched = progress.clone();
             watched.queries.retain(|q| q.id == query);
             screen.status(meter.line(&watched));
         }
+        drop(state);
         shared.changed.notify_all();
     };
     let ran = runtime.block_on(engine.run(control, &mut observe));

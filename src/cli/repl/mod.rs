@@ -202,7 +202,10 @@ impl Shell<'_> {
     fn statement(&mut self, script: &Arc<Script>, parsed: &Parsed) -> Result<bool, Failure> {
         let located = |e: Error| Failure::in_script(e.at(parsed.span), script);
         let began = self.host.clock.now();
-        let outcome = self.execute(parsed).map_err(located)?;
+        let Some(outcome) = self.execute(parsed).map_err(located)? else {
+            self.print("stopped\n");
+            return Ok(false);
+        };
         match outcome {
             Outcome::Done(what) => self.print(&format!("{what}\n")),
             Outcome::Rows { schema, batches } => {
@@ -243,14 +246,14 @@ impl Shell<'_> {
         Ok(true)
     }
 
-    /// Executes a statement, until Ctrl-C.
-    fn execute(&mut self, parsed: &Parsed) -> crate::error::Result<Outcome> {
+    /// Executes a statement; `None` when Ctrl-C came first.
+    fn execute(&mut self, parsed: &Parsed) -> crate::error::Result<Option<Outcome>> {
         let (engine, interrupted) = (self.engine.clone(), self.interrupted.clone());
         let printer = &mut self.printer;
         self.runtime.block_on(async move {
             tokio::select! {
-                outcome = engine.execute(parsed, printer) => outcome,
-                () = ctrl_c(&interrupted) => Err(Error::execution("stopped by Ctrl-C")),
+                outcome = engine.execute(parsed, printer) => outcome.map(Some),
+                () = ctrl_c(&interrupted) => Ok(None),
             }
         })
     }
