@@ -3,10 +3,37 @@
 //! Built on sqlparser, with a dialect and a thin front end of our own and no fork. What other engines spell differently is
 //! brought to one form here, so that nothing behind this module knows about spellings (see [`statement`]).
 //! Knows nothing about the catalog and plans: whether a name exists is not its business.
+//!
+//! The way of a script: `tokens` (type spellings, no blanks) → `bounds` → `parser` (statement by statement; ours are read
+//! with a `cursor`, expressions and queries by sqlparser in our `dialect`) → `windows` and `group_windows` (one form of
+//! windowing calls).
 
 pub mod statement;
 
+mod bounds;
+mod build;
+mod columns;
+mod commands;
+mod cursor;
+mod ddl;
+mod dialect;
+mod functions;
+mod group_windows;
+mod options;
 mod parser;
+mod query;
+mod script;
+mod source;
+mod suggest;
+mod tokens;
+mod types;
+mod variables;
+mod windows;
 
-pub use parser::{is_complete, parse, substitute};
+pub use parser::parse;
+pub use script::is_complete;
 pub use statement::{Emit, Statement};
+pub use variables::substitute;
+
+#[cfg(test)]
+mod tests;
