@@ -197,17 +197,3 @@ fn statement_set(source: &Source<'_>, tokens: &[TokenWithSpan], head: usize) -> 
     }
     Ok(Statement::StatementSet(inserts))
 }
-
-/// Replaces variables.
-///
-/// # Errors
-/// At an unset one.
-pub fn substitute(script: &str, variables: &std::collections::BTreeMap<String, String>) -> Result<String> {
-    let _ = variables;
-    Ok(script.to_owned())
-}
-
-/// Whether a text ends with a whole statement.
-pub fn is_complete(text: &str) -> bool {
-    text.trim_end().ends_with(';')
-}

@@ -164,3 +164,86 @@ fn emit_clauses() {
     }
     assert!(error("SELECT * FROM (SELECT a FROM t EMIT CHANGES)").message().contains("parentheses"));
 }
+
+#[test]
+fn group_windows_become_windowing_calls() {
+    for (sql, expected) in [
+        (
+            "SELECT k, count(*) FROM bid GROUP BY k, TUMBLE(ts, INTERVAL '10' SECOND)",
+            "SELECT k, count(*) FROM tumble((SELECT * FROM bid), ts, INTERVAL '10' SECOND) AS bid GROUP BY k, window_start, window_end",
+        ),
+        (
+            "SELECT B.bidder, SESSION_START(B.dt, INTERVAL '10' SECOND) AS s, SESSION_END(B.dt, INTERVAL '10' SECOND) AS e FROM bid B WHERE B.price > 1 GROUP BY B.bidder, SESSION(B.dt, INTERVAL '10' SECOND)",
+            "SELECT B.bidder, window_start AS s, window_end AS e FROM session((SELECT * FROM bid B WHERE B.price > 1), dt, INTERVAL '10' SECOND, bidder) B GROUP BY B.bidder, window_start, window_end",
+        ),
+        (
+            "SELECT HOP_ROWTIME(ts, '1s', '2s') AS r, HOP_PROCTIME(ts, '1s', '2s') FROM (SELECT * FROM t) x GROUP BY HOP(ts, '1s', '2s') HAVING HOP_END(ts, '1s', '2s') > now() ORDER BY HOP_START(ts, '1s', '2s')",
+            "SELECT window_time AS r, PROCTIME() FROM hop((SELECT * FROM (SELECT * FROM t) x), ts, INTERVAL '1s', INTERVAL '2s') x GROUP BY window_start, window_end, window_time HAVING window_end > now() ORDER BY window_start",
+        ),
+        (
+            "SELECT tumble(interval '1 minute') AS window, count(*) FROM t GROUP BY window",
+            "SELECT named_struct('start', window_start, 'end', window_end) AS window, count(*) FROM tumble((SELECT * FROM t), __watermark_column(), INTERVAL '1 minute') AS t GROUP BY window_start, window_end",
+        ),
+        (
+            "SELECT hop(interval '1 minute', interval '2 minutes') AS w, count(*) FROM t GROUP BY 1, k",
+            "SELECT named_struct('start', window_start, 'end', window_end) AS w, count(*) FROM hop((SELECT * FROM t), __watermark_column(), INTERVAL '1 minute', INTERVAL '2 minutes') AS t GROUP BY window_start, window_end, k",
+        ),
+        (
+            "SELECT k, count(*) FROM 'a.jsonl' GROUP BY k, session(interval '1 minute')",
+            "SELECT k, count(*) FROM session((SELECT * FROM 'a.jsonl'), __watermark_column(), INTERVAL '1 minute', k) GROUP BY k, window_start, window_end",
+        ),
+        (
+            "SELECT window.start, window.end AS e, count(*) FROM t GROUP BY window(ts, '10 minutes', '5 minutes', '1 minute')",
+            "SELECT window_start AS start, window_end AS e, count(*) FROM hop((SELECT * FROM t), ts, INTERVAL '5 minutes', INTERVAL '10 minutes', INTERVAL '1 minute') AS t GROUP BY window_start, window_end",
+        ),
+        (
+            "SELECT window, w.start FROM (SELECT window(ts, '1 minute') AS w, window(ts, '1 minute'), count(*) AS window FROM t GROUP BY window(ts, '1 minute')) AS s",
+            "SELECT window, w.start FROM (SELECT named_struct('start', window_start, 'end', window_end) AS w, named_struct('start', window_start, 'end', window_end) AS window, count(*) AS window FROM tumble((SELECT * FROM t), ts, INTERVAL '1 minute') AS t GROUP BY window_start, window_end) AS s",
+        ),
+        (
+            "SELECT count(*) FROM t JOIN u ON t.a = u.a GROUP BY TUMBLE(t.ts, '1m') UNION ALL SELECT count(*) FROM v GROUP BY session_window(ts, '1m')",
+            "SELECT count(*) FROM tumble((SELECT * FROM t JOIN u ON t.a = u.a), t.ts, INTERVAL '1m') GROUP BY window_start, window_end UNION ALL SELECT count(*) FROM session((SELECT * FROM v), ts, INTERVAL '1m') AS v GROUP BY window_start, window_end",
+        ),
+        (
+            "SELECT TUMBLE_START(ts, '1m') FROM TUMBLE(t, ts, '1m')",
+            "SELECT window_start FROM tumble((SELECT * FROM t), ts, INTERVAL '1m')",
+        ),
+        (
+            "SELECT lower(k) AS g, count(*) FROM t GROUP BY g, SESSION(ts, '1m')",
+            "SELECT lower(k) AS g, count(*) FROM session((SELECT * FROM t), ts, INTERVAL '1m', lower(k)) AS t GROUP BY g, window_start, window_end",
+        ),
+        (
+            "SELECT window.start, hop(1), session FROM t GROUP BY 1",
+            "SELECT window.start, hop(1), session FROM t GROUP BY 1",
+        ),
+    ] {
+        check(sql, expected);
+    }
+    for (sql, what) in [
+        ("SELECT TUMBLE_START(ts, '1m') FROM t", "TUMBLE_START without TUMBLE"),
+        ("SELECT TUMBLE_END(ts, '2m') FROM t GROUP BY TUMBLE(ts, '1m')", "is not the bound"),
+        ("SELECT HOP_END(ts, '1m') FROM t GROUP BY TUMBLE(ts, '1m')", "is not the bound"),
+        ("SELECT 1 FROM t GROUP BY TUMBLE(ts, '1m'), TUMBLE(ts, '2m')", "one window"),
+        ("SELECT 1 FROM t GROUP BY HOP(ts, '1m')", "wrong arguments of HOP"),
+        ("SELECT 1 FROM t GROUP BY TUMBLE(ts)", "wrong arguments of TUMBLE"),
+        ("SELECT 1 FROM t GROUP BY window(ts)", "wrong arguments of WINDOW"),
+        ("SELECT TUMBLE(ts, '1m') FROM t", "stands neither"),
+        ("SELECT 1 GROUP BY TUMBLE(ts, '1m')", "needs something in FROM"),
+    ] {
+        let error = error(sql);
+        assert!(error.message().contains(what), "{sql}: {error}");
+        assert!(error.span().is_some(), "{sql}: {error}");
+    }
+}
+
+#[test]
+fn spans_survive_rewriting() {
+    let Statement::Query(query) = one("SELECT count(*)\nFROM bid\nGROUP BY TUMBLE(tss, INTERVAL '1' MINUTE)") else {
+        panic!()
+    };
+    let text = format!("{:?}", query.query);
+    assert!(text.contains("value: \"tss\", quote_style: None, span: Span(Location(3,17)..Location(3,20))"), "{text}");
+    let Statement::Query(query) = one("SELECT *\nFROM TUMBLE(TABLE bidd, DESCRIPTOR(ts), '1m')") else { panic!() };
+    let text = format!("{:?}", query.query);
+    assert!(text.contains("value: \"bidd\", quote_style: None, span: Span(Location(2,19)..Location(2,23))"), "{text}");
+}

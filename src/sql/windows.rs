@@ -82,7 +82,7 @@ pub(super) fn rewrite_expr(expr: &mut Expr) -> Result<()> {
     finish(expr.visit(&mut Rewriter))
 }
 
-fn finish(flow: ControlFlow<Error>) -> Result<()> {
+pub(super) fn finish(flow: ControlFlow<Error>) -> Result<()> {
     match flow {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -279,7 +279,7 @@ fn is_descriptor(expr: &Expr) -> bool {
 }
 
 /// `DESCRIPTOR(ts)` and `COLUMNS(ts)` are `ts`.
-fn time_column(expr: Expr) -> Result<Expr> {
+pub(super) fn time_column(expr: Expr) -> Result<Expr> {
     let Expr::Function(function) = &expr else { return Ok(expr) };
     if !is_descriptor(&expr) {
         return Ok(expr);
