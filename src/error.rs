@@ -123,6 +123,13 @@ impl Error {
         self
     }
 
+    /// The same error without its place, for text that the user did not write.
+    #[must_use]
+    pub fn without_place(mut self) -> Self {
+        self.0.span = None;
+        self
+    }
+
     /// The same error with one more line of help.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -8,6 +8,7 @@
 mod clock;
 mod files;
 mod network;
+mod stdio;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use files::{FileMeta, Files, LocalFiles, ReadFile, WriteFile};
 pub use network::{Address, Connection, Listener, Network, SystemNetwork};
+pub use stdio::{stdin, stdin_is_terminal, stdout};
 
 /// The four ways out of the process, cheap to clone.
 #[derive(Clone)]

@@ -41,7 +41,7 @@ impl Run<'_> {
     }
 
     fn engine(&self) -> Result<Engine, Failure> {
-        Ok(Engine::builder().settings(self.settings.clone()).host(self.host.clone()).build()?)
+        Ok(Engine::builder().settings(self.settings.clone()).host(self.host.clone()).build())
     }
 
     fn statements(&self) -> impl Iterator<Item = Placed<'_>> {

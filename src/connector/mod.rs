@@ -4,7 +4,23 @@
 //! changed and publishes it once the interval is decided, so that the same interval twice is once. A [`Connector`] makes
 //! both from the options of a `CREATE TABLE`. Knows nothing about plans and state.
 
+mod backoff;
+mod blackhole;
+mod columns;
+mod datagen;
+mod feed;
+mod feed_source;
+mod filesystem;
+mod nexmark;
+mod print;
+mod records;
 mod registry;
+mod socket;
+mod stdin;
+mod stdout;
+#[cfg(test)]
+mod testing;
+mod url;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +28,34 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use crate::catalog::Description;
 use crate::change::Change;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::BadRecord;
 use crate::host::Host;
 use crate::settings::{Options, Settings};
 use crate::time::IntervalId;
 
+pub use blackhole::Blackhole;
+pub use datagen::Datagen;
+pub use filesystem::Filesystem;
+pub use nexmark::Nexmark;
+pub use print::Print;
 pub use registry::Registry;
+pub use socket::Socket;
+pub use stdin::Stdin;
+pub use stdout::Stdout;
+pub use url::from_url;
 
 /// Makes sources and sinks of one kind.
 pub trait Connector: Send + Sync {
     /// The name in `WITH (connector = '…')`.
     fn name(&self) -> &'static str;
+
+    /// Other names that it is known by.
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The schema of a relation that was declared without columns: a fixed one, or what the first rows show.
     ///
@@ -70,23 +101,6 @@ pub struct RelationSpec {
     /// For sinks: columns that identify a row of the changes, when known. A −old directly followed by a +new with the same
     /// key is an update.
     pub key: Option<Vec<usize>>,
-}
-
-/// What a relation can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Description {
-    /// It ends by itself (a file read to its end), so that its last windows close.
-    pub bounded: bool,
-    /// Rows come as they happen, so that an event time far ahead of the clock is not believed.
-    pub live: bool,
-    /// It can be read.
-    pub readable: bool,
-    /// It can be written.
-    pub writable: bool,
-    /// As a sink, it takes rows that leave again. When not, a changing query is refused.
-    pub accepts_changes: bool,
-    /// How many partitions it is read in.
-    pub partitions: usize,
 }
 
 /// Where a source stands: enough to open it again and go on behind the last row of a batch.
@@ -190,3 +204,18 @@ pub trait Sink: Send {
 
 /// A connector shared by the relations made from it.
 pub type ConnectorRef = Arc<dyn Connector>;
+
+/// Whether a sink failed because nobody reads its output any more (`| head` has seen enough), which is no failure.
+pub fn reader_has_gone(error: &Error) -> bool {
+    error.kind() == ErrorKind::Io && error.message().ends_with(READER_GONE)
+}
+
+const READER_GONE: &str = "broken pipe";
+
+/// An error of a sink's output.
+fn write_error(what: &str, error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Error::io(format!("{what}: {READER_GONE}")),
+        _ => Error::io(format!("writing {what}: {error}")),
+    }
+}

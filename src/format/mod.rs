@@ -2,13 +2,24 @@
 //!
 //! * A [`Framer`] finds record boundaries in a stream of bytes and bounds the length of a record.
 //! * A [`Decoder`] turns whole records into a batch; a bad record never costs its neighbours.
+//! * [`Records`] cuts a stream of bytes into blocks of whole records, in bounded memory, for every kind of source.
 //! * An [`Encoder`] turns changes into bytes.
 //! * [`infer`] looks at the first bytes of an input and says what format and schema it has.
 //!
 //! Names: a field's name is its SQL name (folded to lower case unless quoted); the spelling in files is the field's metadata
 //! [`SPELLING`], when it differs. Knows nothing about where bytes come from.
 
+mod columnar;
+mod compress;
+mod decode;
+mod encode;
+mod framing;
+mod infer;
+mod instant;
+mod records;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -18,7 +29,11 @@ use arrow::datatypes::{Field, Schema};
 use crate::change::Change;
 use crate::error::Result;
 
-pub use spec::{ColumnarReader, FormatSpec, Inferred, infer};
+pub use columnar::{ColumnarReader, infer_columnar};
+pub use compress::{Compressor, decompress};
+pub use infer::{Inferred, infer};
+pub use records::{Block, Records};
+pub use spec::{FormatSpec, on_error};
 
 /// Key of the field metadata that holds the name as it is spelled in files, when the SQL name is folded.
 pub const SPELLING: &str = "tidemill.spelling";
@@ -89,6 +104,16 @@ pub trait Decoder: Send {
     /// # Errors
     /// Only for what is not the fault of a record.
     fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded>;
+
+    /// Gives the first record of an input to a decoder that starts further on (after a restart), because that record may be
+    /// the header that says which column is which. Only formats with [`FormatSpec::has_header`] look at it.
+    ///
+    /// # Errors
+    /// When the header lacks a column.
+    fn header(&mut self, record: &[u8]) -> Result<()> {
+        let _ = record;
+        Ok(())
+    }
 }
 
 /// Turns changes into bytes.

@@ -11,6 +11,6 @@ mod window;
 
 pub use duration::{format_duration, parse_duration};
 pub use interval::{IntervalId, MICROS_PER_SECOND};
-pub use timestamp::{Timestamp, Unit};
+pub use timestamp::{Timestamp, Unit, unit_of};
 pub use watermark::{PartitionClock, Watermark, WatermarkHolder, combine};
 pub use window::{Window, WindowSpec};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arrow::datatypes::TimeUnit;
+use arrow::datatypes::{DataType, TimeUnit};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,6 +66,14 @@ impl Unit {
             Self::Micro => Some(micros),
             Self::Nano => micros.checked_mul(1_000),
         }
+    }
+}
+
+/// The unit of a timestamp type; microseconds for any other.
+pub fn unit_of(data_type: &DataType) -> TimeUnit {
+    match data_type {
+        DataType::Timestamp(unit, _) => *unit,
+        _ => TimeUnit::Microsecond,
     }
 }
 

@@ -1,0 +1,37 @@
+-- Nexmark q9: winning bids: the best bid of every auction while it was open
+-- Status: not yet: needs joins, ROW_NUMBER.
+
+CREATE TABLE nexmark (
+    event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL
+    person  ROW<id BIGINT, name VARCHAR, `emailAddress` VARCHAR, `creditCard` VARCHAR, city VARCHAR, state VARCHAR,
+                `dateTime` TIMESTAMP(3), extra VARCHAR>,
+    auction ROW<id BIGINT, `itemName` VARCHAR, description VARCHAR, `initialBid` BIGINT, reserve BIGINT,
+                `dateTime` TIMESTAMP(3), expires TIMESTAMP(3), seller BIGINT, category BIGINT, extra VARCHAR>,
+    bid     ROW<auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, url VARCHAR,
+                `dateTime` TIMESTAMP(3), extra VARCHAR>,
+    `dateTime` AS CASE event_type WHEN 0 THEN person.`dateTime` WHEN 1 THEN auction.`dateTime` ELSE bid.`dateTime` END,
+    WATERMARK FOR `dateTime` AS `dateTime` - INTERVAL '4' SECOND
+) WITH (
+    'connector' = 'nexmark', 'events.num' = '10000', 'first-event.rate' = '100'
+);
+
+CREATE VIEW auction AS
+SELECT auction.id AS id, auction.`itemName` AS `itemName`, auction.description AS description,
+       auction.`initialBid` AS `initialBid`, auction.reserve AS reserve, `dateTime`, auction.expires AS expires,
+       auction.seller AS seller, auction.category AS category, auction.extra AS extra
+FROM nexmark WHERE event_type = 1;
+
+CREATE VIEW bid AS
+SELECT bid.auction AS auction, bid.bidder AS bidder, bid.price AS price, bid.channel AS channel, bid.url AS url,
+       `dateTime`, bid.extra AS extra
+FROM nexmark WHERE event_type = 2;
+
+SELECT id, `itemName`, description, `initialBid`, reserve, `dateTime`, expires, seller, category, extra,
+       auction, bidder, price, bid_time, bid_extra
+FROM (
+    SELECT A.*, B.auction, B.bidder, B.price, B.`dateTime` AS bid_time, B.extra AS bid_extra,
+           ROW_NUMBER() OVER (PARTITION BY A.id ORDER BY B.price DESC, B.`dateTime` ASC) AS place
+    FROM auction AS A
+    JOIN bid AS B ON A.id = B.auction AND B.`dateTime` BETWEEN A.`dateTime` AND A.expires
+) AS Q
+WHERE place = 1;

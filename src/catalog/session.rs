@@ -1,0 +1,66 @@
+//! The DataFusion session that queries are planned in: stock but for what is wrong for streams.
+//!
+//! Switched off by name, each with its reason:
+//!
+//! * `single_distinct_aggregation_to_group_by` splits a `count(DISTINCT x)` into two aggregates, of which a stream would see the
+//!   inner one first; the accumulator for distinct values needs no such help.
+//! * `eliminate_group_by_constant` and `propagate_empty_relation` are harmless and stay.
+//! * physical rules that act on statistics (`aggregate_statistics`, `join_selection`), on dynamic filters or on sorted prefixes
+//!   are not in the list at all: what runs per interval is a linear plan around our own operators.
+
+use std::sync::Arc;
+
+use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::optimizer::Optimizer;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
+use datafusion::prelude::SessionConfig;
+
+use super::clock::{self, IntervalClock};
+use super::types::Types;
+use super::window_call::WindowCalls;
+
+/// Logical rules that are wrong for streams.
+const LOGICAL_RULES_OFF: &[&str] = &["single_distinct_aggregation_to_group_by"];
+
+pub(super) fn state(clock: &Arc<IntervalClock>) -> SessionState {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(1)
+        .with_batch_size(64 << 10)
+        .with_information_schema(false)
+        .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
+        .set_bool("datafusion.sql_parser.collect_spans", true)
+        .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
+    config.options_mut().optimizer.skip_failed_rules = false;
+    let rules = Optimizer::new().rules.into_iter().filter(|rule| !LOGICAL_RULES_OFF.contains(&rule.name())).collect();
+    let physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ProjectionPushdown::new())];
+    let mut state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .with_optimizer_rules(rules)
+        .with_physical_optimizer_rules(physical)
+        .with_type_planner(Arc::new(Types))
+        .with_relation_planners(vec![Arc::new(WindowCalls)])
+        .build();
+    for function in clock::functions(clock).into_iter().chain(super::functions::all()) {
+        // Ours win over DataFusion's of the same name: `now()` must not be folded.
+        let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_that_are_off_exist_under_that_name() {
+        let all = Optimizer::new();
+        for off in LOGICAL_RULES_OFF {
+            assert!(all.rules.iter().any(|r| r.name() == *off), "DataFusion has renamed {off}");
+        }
+        let state = state(&Arc::default());
+        assert!(state.optimizers().iter().all(|r| !LOGICAL_RULES_OFF.contains(&r.name())));
+    }
+}

@@ -1,0 +1,378 @@
+//! CREATE and DROP.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::{Engine, Outcome, View};
+use crate::catalog::{Columns, Relation, Snapshot, SqlFunction, TableDef, ViewDef, WatermarkDef, bind_columns};
+use crate::connector::RelationSpec;
+use crate::error::{Error, Result};
+use crate::exec;
+use crate::plan::{self, Purpose};
+use crate::runtime::{Contents, Output};
+use crate::settings::Options;
+use crate::sql::statement::{
+    CreateFunction, CreateSink, CreateTable, CreateView, FunctionBody, Insert, Name, Query, RelationKind,
+};
+
+impl Engine {
+    pub(super) async fn create_table(&self, create: &CreateTable, check: bool) -> Result<Outcome> {
+        let tag = if create.kind == RelationKind::Source { "CREATE SOURCE" } else { "CREATE TABLE" };
+        if let Some(done) = self.exists(&create.name, create.if_not_exists, create.or_replace, tag)? {
+            return Ok(done);
+        }
+        if let Some(like) = &create.like {
+            return Err(Error::unsupported("CREATE TABLE … LIKE does not run yet")
+                .at(like.span)
+                .help(format!("SHOW CREATE TABLE {} prints the columns to copy", like.spelled)));
+        }
+        let inferred = match &create.query {
+            // CREATE TABLE … AS SELECT is a sink with the query's columns.
+            Some(query) => Some(self.output_schema(query)?),
+            None => None,
+        };
+        let table = self.bind_table(create, inferred)?;
+        if table.watermark.is_some() && table.description.readable {
+            self.declare_late(&table.name, &table.schema)?;
+        }
+        self.catalog_mut().put(Relation::Table(Arc::new(table)))?;
+        match &create.query {
+            None => Ok(Outcome::Done(tag.to_owned())),
+            Some(query) => {
+                let insert = Insert { target: create.name.clone(), columns: Vec::new(), query: query.as_ref().clone() };
+                self.insert(&insert, check).await
+            }
+        }
+    }
+
+    pub(super) async fn create_sink(&self, create: &CreateSink, check: bool) -> Result<Outcome> {
+        if let Some(done) = self.exists(&create.name, create.if_not_exists, false, "CREATE SINK")? {
+            return Ok(done);
+        }
+        if let Some(into) = &create.into {
+            return Err(Error::unsupported("CREATE SINK … INTO a table does not run yet")
+                .at(into.span)
+                .help(format!("write INSERT INTO {} SELECT …", into.spelled)));
+        }
+        let inferred = match &create.query {
+            Some(query) if create.columns.is_empty() => Some(self.output_schema(query)?),
+            _ => None,
+        };
+        let table = CreateTable {
+            name: create.name.clone(),
+            kind: RelationKind::Sink,
+            or_replace: false,
+            if_not_exists: false,
+            temporary: false,
+            columns: create.columns.clone(),
+            watermark: None,
+            primary_key: Vec::new(),
+            partitioned_by: Vec::new(),
+            options: create.options.clone(),
+            query: None,
+            like: None,
+        };
+        let table = self.bind_table(&table, inferred)?;
+        self.catalog_mut().put(Relation::Table(Arc::new(table)))?;
+        match &create.query {
+            None => Ok(Outcome::Done("CREATE SINK".to_owned())),
+            Some(query) => {
+                let insert = Insert { target: create.name.clone(), columns: Vec::new(), query: query.as_ref().clone() };
+                self.insert(&insert, check).await
+            }
+        }
+    }
+
+    /// The columns that a query gives.
+    fn output_schema(&self, query: &Query) -> Result<SchemaRef> {
+        self.declare_bare_names(query)?;
+        let plan = self.catalog().bind(&query.query)?;
+        Ok(Arc::new(plan.schema().as_arrow().clone()))
+    }
+
+    /// Resolves a DDL to a table: its connector asked what it can do, its columns bound, every option known.
+    pub(super) fn bind_table(&self, create: &CreateTable, inferred: Option<SchemaRef>) -> Result<TableDef> {
+        let mut options = create.options.clone();
+        let Some(name) = options.get("connector").map(str::to_owned) else {
+            let error =
+                Error::unsupported(format!("table '{}' names no connector", create.name.spelled)).at(create.name.span);
+            return Err(error.help("say where its rows come from or go to: WITH (connector = 'filesystem', path = '…')").help(
+                "tables that hold rows of their own do not run yet; a MATERIALIZED VIEW holds the result of a query",
+            ));
+        };
+        if !create.partitioned_by.is_empty() && !options.contains("partitioned_by") {
+            let columns: Vec<&str> = create.partitioned_by.iter().map(|n| n.value.as_str()).collect();
+            options.put("partitioned_by", columns.join(","), None)?;
+        }
+        let connector =
+            self.shared.registry.get(&name).map_err(|e| options.span("connector").into_iter().fold(e, Error::at))?;
+        let session = self.catalog().session();
+        let declared = create.columns.iter().any(|c| c.data_type.is_some() && c.computed.is_none());
+        let in_ddl = |e: Error| if e.span().is_none() { e.at(create.name.span) } else { e };
+        let inferred: Option<SchemaRef> = match inferred {
+            Some(schema) => Some(schema),
+            None if declared => None,
+            None => {
+                let spec = self.spec(&create.name.value, Arc::new(Schema::empty()), options.clone());
+                Some(connector.infer(&spec).map_err(in_ddl)?)
+            }
+        };
+        let columns = bind_columns(&session, create, inferred.as_deref())?;
+        let mut table = TableDef {
+            name: create.name.value.clone(),
+            schema: Arc::clone(&columns.schema),
+            computed: columns.computed.clone(),
+            watermark: watermark_of(&columns, &options)?,
+            connector: connector.name().to_owned(),
+            options: options.clone(),
+            description: crate::catalog::Description {
+                bounded: true,
+                live: false,
+                readable: true,
+                writable: true,
+                accepts_changes: false,
+                partitions: 1,
+            },
+            idle_timeout_micros: options.duration("idle_timeout")?,
+            primary_key: columns.primary_key,
+        };
+        let spec = self.table_spec(&table)?;
+        table.description = connector.describe(&spec).map_err(in_ddl)?;
+        known_to_every_table(&spec)?;
+        spec.options.finish(&format!("the {} connector", connector.name()))?;
+        if let Some(kind) = options.get("type") {
+            let fits = match kind.to_ascii_lowercase().as_str() {
+                "source" => table.description.readable,
+                "sink" => table.description.writable,
+                _ => return Err(options.wrong("type", "option 'type' is 'source' or 'sink'")),
+            };
+            if !fits {
+                return Err(options.wrong("type", format!("the {} connector makes no {kind}", connector.name())));
+            }
+        }
+        Ok(table)
+    }
+
+    /// What a table's connector is told.
+    pub(super) fn table_spec(&self, table: &TableDef) -> Result<RelationSpec> {
+        Ok(self.spec(&table.name, Arc::new(table.physical_schema()?), table.options.clone()))
+    }
+
+    pub(super) async fn create_view(&self, create: &CreateView, check: bool) -> Result<Outcome> {
+        let tag = if create.materialized { "CREATE MATERIALIZED VIEW" } else { "CREATE VIEW" };
+        if let Some(done) = self.exists(&create.name, create.if_not_exists, create.or_replace, tag)? {
+            return Ok(done);
+        }
+        let mut query = create.query.as_ref().clone();
+        rename_columns(&mut query, &create.columns, &create.name)?;
+        self.declare_bare_names(&query)?;
+        let (bound, references) = {
+            let catalog = self.catalog();
+            (catalog.bind(&query.query)?, catalog.references(&query.query)?)
+        };
+        let def = ViewDef { name: create.name.value.clone(), query: query.clone(), plan: bound, references };
+        if !create.materialized {
+            if let Some(emit) = &query.emit {
+                return Err(Error::sql("a view has no EMIT: it is expanded where it is used")
+                    .at(emit.span)
+                    .help("put EMIT behind the query that reads it"));
+            }
+            self.catalog_mut().put(Relation::View(Arc::new(def)))?;
+            return Ok(Outcome::Done(tag.to_owned()));
+        }
+        let plan = plan::plan(&self.catalog(), &query, Purpose::View, None)?;
+        if plan.presentation.is_some() {
+            return Err(Error::unsupported("ORDER BY and LIMIT in a materialized view do not run yet")
+                .at(create.name.span)
+                .help("put them into the SELECT that reads the view"));
+        }
+        let schema: SchemaRef = Arc::new(def.plan.schema().as_arrow().clone());
+        let contents = Arc::new(Mutex::new(Contents::new(Arc::clone(&schema), plan.append_only)?));
+        let snapshot = Arc::new(Snapshot::new(schema));
+        let notices = plan.notices.clone();
+        if check {
+            self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), snapshot))?;
+            return Ok(Outcome::Started { query: 0, name: create.name.value.clone(), notices });
+        }
+        let session = self.catalog().session();
+        let running = exec::Query::new(plan, &session).await?;
+        let mut driver = self.shared.driver.lock().await;
+        let id = driver.next_query();
+        let output = Output::View(Arc::clone(&contents));
+        driver.add(id, create.name.value.clone(), running, output, |table| self.source_setup(table))?;
+        driver.wake().notify();
+        drop(driver);
+        let view = View { query: Some(id), contents };
+        self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).insert(create.name.value.clone(), view);
+        self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), snapshot))?;
+        Ok(Outcome::Started { query: id, name: create.name.value.clone(), notices })
+    }
+
+    pub(super) fn create_function(&self, create: &CreateFunction) -> Result<Outcome> {
+        let tag = Outcome::Done("CREATE FUNCTION".to_owned());
+        if let FunctionBody::Class(class) = &create.body
+            && let Some(own) = crate::catalog::functions::of_class(class)
+        {
+            if own == create.name.value {
+                return Ok(tag);
+            }
+            return Err(Error::unsupported(format!("'{class}' is built in under the name '{own}'"))
+                .at(create.name.span)
+                .help(format!("call {own}(…)")));
+        }
+        let mut catalog = self.catalog_mut();
+        if catalog.has_function(&create.name.value) && !create.or_replace {
+            return Err(Error::sql(format!("there is a function '{}' already", create.name.spelled))
+                .at(create.name.span)
+                .help("write CREATE OR REPLACE FUNCTION"));
+        }
+        catalog.put_function(SqlFunction::new(create)?);
+        Ok(tag)
+    }
+
+    pub(super) async fn drop_relations(
+        &self,
+        kind: RelationKind,
+        if_exists: bool,
+        names: &[Name],
+        cascade: bool,
+    ) -> Result<Outcome> {
+        for name in names {
+            if kind == RelationKind::Function {
+                if !self.catalog_mut().remove_function(&name.value) && !if_exists {
+                    return Err(
+                        Error::sql(format!("there is no function '{}' made in SQL", name.spelled)).at(name.span)
+                    );
+                }
+                continue;
+            }
+            if self.catalog().get(&name.value).is_none() && if_exists {
+                continue;
+            }
+            self.catalog().require(name)?;
+            let dependents = self.dependents(&name.value);
+            if !dependents.is_empty() && !cascade {
+                return Err(Error::sql(format!("'{}' is read by {}", name.spelled, dependents.join(", ")))
+                    .at(name.span)
+                    .help("DROP … CASCADE drops them too"));
+            }
+            for dependent in dependents.into_iter().chain([name.value.clone()]) {
+                self.remove(&dependent).await?;
+            }
+        }
+        let what = match kind {
+            RelationKind::Table => "TABLE",
+            RelationKind::Source => "SOURCE",
+            RelationKind::Sink => "SINK",
+            RelationKind::View => "VIEW",
+            RelationKind::MaterializedView => "MATERIALIZED VIEW",
+            RelationKind::Function => "FUNCTION",
+        };
+        Ok(Outcome::Done(format!("DROP {what}")))
+    }
+
+    /// The views that read a relation, directly or through others; the furthest first.
+    fn dependents(&self, name: &str) -> Vec<String> {
+        let catalog = self.catalog();
+        let mut found: Vec<String> = Vec::new();
+        let mut front = vec![name.to_owned()];
+        while let Some(read) = front.pop() {
+            for relation in catalog.relations() {
+                let (Relation::View(view) | Relation::MaterializedView(view, _)) = relation else { continue };
+                let is_late = view.name == Self::late_name(name);
+                if view.references.contains(&read) && !found.contains(&view.name) && !is_late {
+                    found.insert(0, view.name.clone());
+                    front.push(view.name.clone());
+                }
+            }
+        }
+        found
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        let view = self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        if let Some(query) = view.and_then(|v| v.query) {
+            self.shared.driver.lock().await.stop(query)?;
+        }
+        self.catalog_mut().remove(name)?;
+        let late = Self::late_name(name);
+        self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).remove(&late);
+        self.catalog_mut().remove(&late)?;
+        Ok(())
+    }
+
+    /// Whether a name is taken: an outcome when that is fine, an error when not.
+    fn exists(&self, name: &Name, if_not_exists: bool, or_replace: bool, tag: &str) -> Result<Option<Outcome>> {
+        if self.catalog().get(&name.value).is_none() || or_replace {
+            return Ok(None);
+        }
+        if if_not_exists {
+            return Ok(Some(Outcome::Done(tag.to_owned())));
+        }
+        Err(Error::sql(format!("'{}' exists already", name.spelled))
+            .at(name.span)
+            .help("write CREATE OR REPLACE, IF NOT EXISTS, or DROP it first"))
+    }
+}
+
+/// The watermark of a table: from WATERMARK FOR, or from the option `event_time` of other engines.
+fn watermark_of(columns: &Columns, options: &Options) -> Result<Option<WatermarkDef>> {
+    if columns.watermark.is_some() {
+        return Ok(columns.watermark.clone());
+    }
+    let Some(name) = options.get("event_time") else { return Ok(None) };
+    let column = columns
+        .schema
+        .index_of(&name.to_lowercase())
+        .or_else(|_| columns.schema.index_of(name))
+        .map_err(|_| options.wrong("event_time", format!("there is no column '{name}'")))?;
+    if !matches!(columns.schema.field(column).data_type(), arrow::datatypes::DataType::Timestamp(..)) {
+        return Err(options.wrong("event_time", format!("column '{name}' is not a timestamp")));
+    }
+    let delay_micros = Some(options.duration("watermark_delay")?.unwrap_or(0));
+    Ok(Some(WatermarkDef { column, delay_micros, expr: None }))
+}
+
+/// Options that every table may have, whatever its connector: the engine reads them.
+fn known_to_every_table(spec: &RelationSpec) -> Result<()> {
+    for name in ["connector", "type", "event_time", "watermark_delay", "idle_timeout", "dead_letter", "partitioned_by"]
+    {
+        let _ = spec.options.get(name);
+    }
+    crate::format::FormatSpec::from_options(&spec.options, None)?;
+    crate::format::on_error(&spec.options).map(drop)
+}
+
+/// `CREATE VIEW v (a, b) AS …`: the query's columns by other names.
+fn rename_columns(query: &mut Query, columns: &[Name], view: &Name) -> Result<()> {
+    use sqlparser::ast::{SelectItem, SetExpr};
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let SetExpr::Select(select) = query.query.body.as_mut() else {
+        return Err(Error::unsupported("column names for a view over UNION or VALUES")
+            .at(view.span)
+            .help("name the columns in the query"));
+    };
+    if select.projection.len() != columns.len() {
+        return Err(Error::sql(format!(
+            "the view names {} columns, its query has {}",
+            columns.len(),
+            select.projection.len()
+        ))
+        .at(view.span));
+    }
+    for (item, name) in select.projection.iter_mut().zip(columns) {
+        let expr = match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr.clone(),
+            _ => {
+                return Err(Error::unsupported("column names for a view over SELECT *")
+                    .at(view.span)
+                    .help("name the columns in the query"));
+            }
+        };
+        *item = SelectItem::ExprWithAlias { expr, alias: sqlparser::ast::Ident::with_quote('"', &name.value) };
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! INSERT INTO: a query into a sink.
+
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+
+use super::{Engine, Outcome};
+use crate::catalog::{Relation, TableDef};
+use crate::error::{Error, Result};
+use crate::exec::{self, Presenter};
+use crate::format::OnError;
+use crate::plan::{self, IntervalPlan, Purpose};
+use crate::runtime::{Contents, Output, SourceSetup};
+use crate::sql::statement::{Insert, Query};
+
+impl Engine {
+    pub(super) async fn insert(&self, insert: &Insert, check: bool) -> Result<Outcome> {
+        let planned = self.plan_insert(insert)?;
+        self.start_insert(insert, planned, check).await
+    }
+
+    /// `EXECUTE STATEMENT SET`: every query is planned before the first is started.
+    pub(super) async fn insert_all(&self, inserts: &[Insert], check: bool) -> Result<Outcome> {
+        let planned = inserts.iter().map(|i| self.plan_insert(i)).collect::<Result<Vec<_>>>()?;
+        let mut notices = Vec::new();
+        let mut names = Vec::new();
+        let mut last = 0;
+        for (insert, planned) in inserts.iter().zip(planned) {
+            if let Outcome::Started { query, name, notices: of_one } = self.start_insert(insert, planned, check).await?
+            {
+                last = query;
+                names.push(name);
+                notices.extend(of_one);
+            }
+        }
+        Ok(Outcome::Started { query: last, name: names.join(", "), notices })
+    }
+
+    fn plan_insert(&self, insert: &Insert) -> Result<(Arc<TableDef>, Schema, IntervalPlan)> {
+        self.declare_bare_names(&insert.query)?;
+        let catalog = self.catalog();
+        let table = match catalog.require(&insert.target)? {
+            Relation::Table(table) => Arc::clone(table),
+            other => {
+                return Err(Error::sql(format!(
+                    "'{}' is a {}: nothing can be inserted",
+                    insert.target.spelled,
+                    other.kind()
+                ))
+                .at(insert.target.span));
+            }
+        };
+        if !table.description.writable {
+            return Err(Error::sql(format!(
+                "'{}' can only be read: the {} connector makes no sink",
+                table.name, table.connector
+            ))
+            .at(insert.target.span));
+        }
+        let physical = table.physical_schema()?;
+        if !insert.columns.is_empty() {
+            let named: Vec<&str> = insert.columns.iter().map(|c| c.value.as_str()).collect();
+            let all: Vec<&str> = physical.fields().iter().map(|f| f.name().as_str()).collect();
+            if named != all {
+                return Err(Error::unsupported(
+                    "INSERT with some of the columns, or in another order, does not run yet",
+                )
+                .at(insert.target.span)
+                .help(format!("give all columns in order: {}", all.join(", "))));
+            }
+        }
+        let plan = plan::plan(&catalog, &insert.query, Purpose::Output, Some(&physical))?;
+        if !plan.append_only && !table.description.accepts_changes && !ends(&catalog, &plan, &insert.query) {
+            let error = Error::sql(format!("the query's rows change, but '{}' only takes rows that stay", table.name));
+            return Err(error
+                .at(insert.target.span)
+                .help("group by a window, so that only final rows come out: FROM TUMBLE(t, ts, INTERVAL '10' SECOND) GROUP BY window_start, window_end, …")
+                .help("or write changes: format = 'debezium-json', or format = 'changelog'"));
+        }
+        Ok((table, physical, plan))
+    }
+
+    async fn start_insert(
+        &self,
+        insert: &Insert,
+        (table, physical, plan): (Arc<TableDef>, Schema, IntervalPlan),
+        check: bool,
+    ) -> Result<Outcome> {
+        let notices = self.notices(&plan, &insert.query);
+        if check {
+            return Ok(Outcome::Started { query: 0, name: table.name.clone(), notices });
+        }
+        let session = self.catalog().session();
+        let at_end =
+            (!plan.append_only && !table.description.accepts_changes) || self.is_finished_result(&plan, &insert.query);
+        let presenter = Presenter::new(&plan, &session)?;
+        let key = plan.key.clone();
+        let append_only = plan.append_only;
+        let schema = Arc::new(physical.clone());
+        let running = exec::Query::new(plan, &session).await?;
+        let mut spec = self.table_spec(&table)?;
+        spec.key = key;
+        let sink = self.connector_of(&table)?.sink(&spec)?;
+        let output = if at_end {
+            Output::AtEnd { sink, contents: Contents::new(Arc::clone(&schema), append_only)?, presenter, schema }
+        } else {
+            Output::Sink(sink, presenter)
+        };
+        let mut driver = self.shared.driver.lock().await;
+        let id = driver.next_query();
+        driver.add(id, table.name.clone(), running, output, |table| self.source_setup(table))?;
+        driver.wake().notify();
+        Ok(Outcome::Started { query: id, name: table.name.clone(), notices })
+    }
+
+    /// What the driver needs to read a table.
+    pub(super) fn source_setup(&self, name: &str) -> Result<SourceSetup> {
+        let table = match self.catalog().get(name) {
+            Some(Relation::Table(table)) => Arc::clone(table),
+            _ => return Err(Error::internal(format!("no table '{name}' to read"))),
+        };
+        let connector = self.connector_of(&table)?;
+        let spec = self.table_spec(&table)?;
+        let default = if table.description.live { OnError::Skip } else { OnError::Fail };
+        Ok(SourceSetup {
+            on_error: crate::format::on_error(&table.options)?.unwrap_or(default),
+            dead_letter: table.options.get("dead_letter").map(str::to_owned),
+            table,
+            open: Box::new(move |projection| connector.source(&spec, projection)),
+            inline: self.shared.inline,
+        })
+    }
+
+    /// Whether a query's result is given once, when its input has ended: without EMIT, over files read to their end, when it
+    /// is ordered or its rows would change on the way.
+    pub(super) fn is_finished_result(&self, plan: &IntervalPlan, query: &Query) -> bool {
+        ends(&self.catalog(), plan, query) && (plan.presentation.is_some() || !plan.append_only)
+    }
+
+    /// What the user should know about a plan.
+    pub(super) fn notices(&self, plan: &IntervalPlan, query: &Query) -> Vec<String> {
+        let mut notices = plan.notices.clone();
+        if query.emit.is_none() && !self.is_finished_result(plan, query) && !plan.append_only {
+            notices.push("without EMIT: rows come out as they change (EMIT CHANGES)".to_owned());
+        }
+        notices
+    }
+}
+
+/// Whether the query has no EMIT and all its inputs end by themselves.
+fn ends(catalog: &crate::catalog::Catalog, plan: &IntervalPlan, query: &Query) -> bool {
+    query.emit.is_none()
+        && plan.sources.iter().all(|s| match catalog.get(&s.table) {
+            Some(Relation::Table(table)) => table.description.bounded && !table.description.live,
+            _ => false,
+        })
+}

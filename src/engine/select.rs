@@ -1,0 +1,161 @@
+//! SELECT: a snapshot of views, or a live query over streams.
+
+use std::sync::{Arc, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::{Engine, Outcome, Output as Outputs, OutputInfo};
+use crate::catalog::Relation;
+use crate::error::{Error, Result};
+use crate::exec::{self, Presenter};
+use crate::plan::{self, Purpose};
+use crate::runtime::{Contents, Output};
+use crate::sql::statement::{Emit, EmitMode, Name, Query};
+
+impl Engine {
+    pub(super) async fn select(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
+        self.declare_bare_names(query)?;
+        if self.reads_no_stream(query) {
+            if check {
+                self.catalog().bind(&query.query)?;
+                return Ok(Outcome::Done("SELECT".to_owned()));
+            }
+            let (schema, batches) = self.snapshot(query).await?;
+            return Ok(Outcome::Rows { schema, batches });
+        }
+        self.live(query, outputs, check).await
+    }
+
+    /// `SUBSCRIBE`: the changes of a query, whatever its EMIT.
+    pub(super) async fn subscribe(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
+        self.declare_bare_names(query)?;
+        let mut query = query.clone();
+        if query.emit.is_none() {
+            let at = crate::error::Location { line: 1, column: 1 };
+            query.emit = Some(Emit { mode: EmitMode::Changes, span: crate::error::Span { start: at, end: at } });
+        }
+        self.live(&query, outputs, check).await
+    }
+
+    async fn live(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
+        let plan = plan::plan(&self.catalog(), query, Purpose::Output, None)?;
+        let notices = self.notices(&plan, query);
+        if check {
+            return Ok(Outcome::Live { query: 0, notices });
+        }
+        let session = self.catalog().session();
+        let at_end = self.is_finished_result(&plan, query);
+        let schema = visible_schema(&plan);
+        let presenter = Presenter::new(&plan, &session)?;
+        let append_only = plan.append_only;
+        let bounded = {
+            let catalog = self.catalog();
+            plan.sources
+                .iter()
+                .all(|s| matches!(catalog.get(&s.table), Some(Relation::Table(t)) if t.description.bounded))
+        };
+        let key = plan.key.clone();
+        let running = exec::Query::new(plan, &session).await?;
+        let mut driver = self.shared.driver.lock().await;
+        let id = driver.next_query();
+        let info =
+            OutputInfo { query: id, schema: Arc::clone(&schema), key, append_only: append_only || at_end, bounded };
+        let sink = outputs.open(&info)?;
+        let output = if at_end {
+            Output::AtEnd { sink, contents: Contents::new(Arc::clone(&schema), append_only)?, presenter, schema }
+        } else {
+            Output::Sink(sink, presenter)
+        };
+        let mut name = query.query.to_string();
+        if let Some((cut, _)) = name.char_indices().nth(60) {
+            name.truncate(cut);
+            name.push('…');
+        }
+        driver.add(id, name, running, output, |table| self.source_setup(table))?;
+        driver.wake().notify();
+        Ok(Outcome::Live { query: id, notices })
+    }
+
+    /// Whether a query reads materialized views (or nothing) only.
+    pub(super) fn reads_no_stream(&self, query: &Query) -> bool {
+        let catalog = self.catalog();
+        let Ok(mut front) = catalog.references(&query.query) else { return false };
+        while let Some(name) = front.pop() {
+            match catalog.get(&name) {
+                Some(Relation::MaterializedView(..)) => {}
+                Some(Relation::View(view)) => front.extend(view.references.iter().cloned()),
+                // An unknown name may be a bare file or socket.
+                Some(Relation::Table(_)) | None => return false,
+            }
+        }
+        true
+    }
+
+    /// Runs a query over the views as of the last interval.
+    async fn snapshot(&self, query: &Query) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        // Between intervals, so that every view is of the same one.
+        let driver = self.shared.driver.lock().await;
+        for (name, view) in self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if let Some(Relation::MaterializedView(_, snapshot)) = self.catalog().get(name) {
+                snapshot.set(view.contents.lock().unwrap_or_else(PoisonError::into_inner).rows()?);
+            }
+        }
+        drop(driver);
+        let (plan, session) = {
+            let catalog = self.catalog();
+            catalog.clock().set(self.shared.host.clock.now());
+            (catalog.bind(&query.query)?, catalog.session())
+        };
+        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        let physical = session.create_physical_plan(&plan).await?;
+        let batches = datafusion::physical_plan::collect(physical, session.task_ctx()).await?;
+        Ok((schema, batches))
+    }
+
+    /// Makes tables of the bare names that a query reads: `stdin`, `'dir/*.jsonl'`, `'tcp://:9999'`.
+    pub(super) fn declare_bare_names(&self, query: &Query) -> Result<()> {
+        let references = self.catalog().references(&query.query)?;
+        for name in references {
+            if self.catalog().get(&name).is_some() {
+                continue;
+            }
+            let Some(options) = crate::connector::from_url(&name) else { continue };
+            let at = crate::error::Location { line: 0, column: 0 };
+            let span = crate::error::Span { start: at, end: at };
+            let create = crate::sql::statement::CreateTable {
+                name: Name { value: name.clone(), spelled: name.clone(), span },
+                kind: crate::sql::statement::RelationKind::Source,
+                or_replace: false,
+                if_not_exists: false,
+                temporary: true,
+                columns: Vec::new(),
+                watermark: None,
+                primary_key: Vec::new(),
+                partitioned_by: Vec::new(),
+                options,
+                query: None,
+                like: None,
+            };
+            let place = self.catalog().place_of(&query.query, &name);
+            let table = self.bind_table(&create, None).map_err(|e| {
+                // The made-up DDL has no place in the text; the name has.
+                place.into_iter().fold(e.without_place(), Error::at)
+            })?;
+            self.catalog_mut().put(Relation::Table(Arc::new(table)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The columns of a plan without the hidden ones.
+fn visible_schema(plan: &plan::IntervalPlan) -> SchemaRef {
+    let all = plan.logical.schema();
+    let fields: Vec<_> = all
+        .fields()
+        .iter()
+        .filter(|f| f.name() != crate::change::WEIGHT_COLUMN && f.name() != plan::ROW_WATERMARK)
+        .cloned()
+        .collect();
+    Arc::new(Schema::new(fields))
+}

@@ -1,0 +1,146 @@
+//! Interval plan → one DataFusion physical plan, made once per query.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::error::{DataFusionError, Result as DfResult};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+
+use super::aggregate::Aggregate;
+use super::assign::Assign;
+use super::groups::Call;
+use super::limit::{Limit, Once};
+use super::operator::{Operate, OperatorExec};
+use super::session::SessionAggregate;
+use super::source::Source;
+use crate::change::WEIGHT_COLUMN;
+use crate::error::{Error, Result};
+use crate::plan::{AggregateOperator, AssignOperator, IntervalPlan, Operator, OperatorNode, ROW_WATERMARK};
+use crate::time::WindowSpec;
+
+/// Lowers an interval plan.
+///
+/// # Errors
+/// When an expression has no physical form.
+pub(super) async fn lower(plan: &IntervalPlan, session: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
+    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Operators)]);
+    Ok(planner.create_physical_plan(&plan.logical, session).await?)
+}
+
+struct Operators;
+
+#[async_trait]
+impl ExtensionPlanner for Operators {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        planning: &PhysicalPlanningContext,
+    ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<OperatorNode>() else { return Ok(None) };
+        let schema: SchemaRef = Arc::new(node.schema.as_arrow().clone());
+        let lowering = Lowering {
+            planner,
+            session,
+            planning,
+            input: logical_inputs.first().copied(),
+            schema: Arc::clone(&schema),
+        };
+        let operator = lowering.lower(&node.operator)?;
+        Ok(Some(Arc::new(OperatorExec::new(operator, physical_inputs.first().cloned(), schema))))
+    }
+}
+
+struct Lowering<'a> {
+    planner: &'a dyn PhysicalPlanner,
+    session: &'a dyn Session,
+    planning: &'a PhysicalPlanningContext,
+    input: Option<&'a LogicalPlan>,
+    schema: SchemaRef,
+}
+
+impl Lowering<'_> {
+    fn lower(&self, operator: &Operator) -> DfResult<Arc<dyn Operate>> {
+        Ok(match operator {
+            Operator::Source(source) => Arc::new(Source { source: source.source, schema: Arc::clone(&self.schema) }),
+            Operator::Assign(assign) => Arc::new(self.assign(assign)?),
+            Operator::Aggregate(operator) => {
+                let aggregate = Arc::new(self.aggregate(operator)?);
+                match operator.window.as_ref().map(|w| w.spec) {
+                    Some(WindowSpec::Session { gap }) => Arc::new(Arc::new(SessionAggregate { aggregate, gap })),
+                    _ => Arc::new(aggregate),
+                }
+            }
+            Operator::Limit(limit) => Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch }),
+            Operator::Once => Arc::new(Once),
+        })
+    }
+
+    fn input(&self) -> DfResult<&LogicalPlan> {
+        self.input.ok_or_else(|| DataFusionError::Internal("an operator without its input".to_owned()))
+    }
+
+    fn assign(&self, assign: &AssignOperator) -> DfResult<Assign> {
+        let schema = self.input()?.schema();
+        let position = |name: &str| schema.fields().iter().position(|f| f.name() == name);
+        let (watermark, weight) = (position(ROW_WATERMARK), position(WEIGHT_COLUMN));
+        let visible = |i: &usize| Some(*i) != watermark && Some(*i) != weight;
+        Ok(Assign {
+            time: self.planner.create_physical_expr(&assign.time, schema, self.session, self.planning)?,
+            spec: assign.spec,
+            row_watermark: watermark.filter(|_| assign.judge_late),
+            before: (0..schema.fields().len()).filter(visible).collect(),
+            after: weight.into_iter().collect(),
+            schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn aggregate(&self, operator: &AggregateOperator) -> DfResult<Aggregate> {
+        let schema = self.input()?.schema();
+        let input: SchemaRef = Arc::new(schema.as_arrow().clone());
+        let group = operator
+            .group
+            .iter()
+            .map(|e| self.planner.create_physical_expr(e, schema, self.session, self.planning))
+            .collect::<DfResult<Vec<_>>>()?;
+        let calls = operator.aggregates.iter().map(|expr| {
+            let properties = self.session.execution_props();
+            let lowered = LoweredAggregateBuilder::new(expr, schema, &input, properties, self.planning).build()?;
+            Ok(Call { function: lowered.aggregate, filter: lowered.filter, input: Arc::clone(&input) })
+        });
+        let calls = calls.collect::<DfResult<Vec<_>>>()?;
+        let in_window = |i: &usize| operator.window.as_ref().is_some_and(|w| w.roles.iter().any(|(r, _)| r == i));
+        let key: Vec<usize> = (0..group.len()).filter(|i| !in_window(i)).collect();
+        let key_types = key.iter().map(|i| group[*i].data_type(&input)).collect::<DfResult<Vec<_>>>()?;
+        if key_types.iter().any(arrow::datatypes::DataType::is_nested) && operator.window.is_some() {
+            // Arrow's row encoding, which keys are held in, knows lists and structs; maps and unions it does not.
+            if let Some(bad) = key_types
+                .iter()
+                .find(|t| matches!(t, arrow::datatypes::DataType::Map(..) | arrow::datatypes::DataType::Union(..)))
+            {
+                return Err(Error::unsupported(format!("GROUP BY a value of type {bad}")).into());
+            }
+        }
+        Ok(Aggregate {
+            id: operator.id,
+            group,
+            key,
+            key_types,
+            calls,
+            window: operator.window.clone(),
+            emit: operator.emit,
+            weighted: operator.weighted,
+            schema: Arc::clone(&self.schema),
+        })
+    }
+}

@@ -1,0 +1,23 @@
+//! Interval plan + interval + state → changes.
+//!
+//! [`lower`] makes one DataFusion physical plan of an [`IntervalPlan`](crate::plan::IntervalPlan), once; [`Query::run`] runs
+//! that same plan over each interval's rows. An operator finds its state through the task context, by its id in the query,
+//! never through a captured pointer, so that a plan can be moved. Operators: one file each.
+//!
+//! Knows nothing about connectors and offsets.
+
+mod aggregate;
+mod assign;
+mod context;
+mod groups;
+mod limit;
+mod lower;
+mod operator;
+mod present;
+mod query;
+mod session;
+mod source;
+
+pub use context::{Counters, IntervalInput, QueryContext, SourceInput};
+pub use present::Presenter;
+pub use query::Query;

@@ -1,0 +1,62 @@
+//! The source operator: hands on the interval's rows of one source, in the columns that the plan reads.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::SchemaRef;
+
+use super::context::QueryContext;
+use super::operator::{Operate, Run};
+use crate::error::{Error, Result};
+use crate::plan::ROW_WATERMARK;
+
+pub(super) struct Source {
+    /// Index of the source in the plan.
+    pub(super) source: usize,
+    /// What comes out, hidden columns last.
+    pub(super) schema: SchemaRef,
+}
+
+impl Operate for Source {
+    fn name(&self) -> &'static str {
+        "SourceExec"
+    }
+
+    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+        Ok(Box::new(SourceRun { context, source: self.source, schema: Arc::clone(&self.schema) }))
+    }
+}
+
+struct SourceRun {
+    context: Arc<QueryContext>,
+    source: usize,
+    schema: SchemaRef,
+}
+
+impl Run for SourceRun {
+    fn push(&mut self, _: RecordBatch) -> Result<Vec<RecordBatch>> {
+        Err(Error::internal("a source has no input"))
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+        let interval = self.context.interval();
+        let Some(input) = interval.sources.get(self.source) else { return Ok(Vec::new()) };
+        input.batches.iter().map(|batch| self.select(batch)).collect()
+    }
+}
+
+impl SourceRun {
+    fn select(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let column = |name: &str| -> Result<ArrayRef> {
+            match batch.column_by_name(name) {
+                Some(column) => Ok(Arc::clone(column)),
+                // A partition whose rows can't be late has no watermark to judge them by.
+                None if name == ROW_WATERMARK => Ok(Arc::new(Int64Array::from(vec![i64::MIN; batch.num_rows()]))),
+                None => Err(Error::internal(format!("the source did not read column '{name}'"))),
+            }
+        };
+        let columns = self.schema.fields().iter().map(|f| column(f.name())).collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}

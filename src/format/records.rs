@@ -1,0 +1,268 @@
+//! A stream of bytes cut into records, in bounded memory.
+//!
+//! Every source of bytes (file, standard input, socket) feeds one of these and takes blocks of whole records out of it:
+//!
+//! ```text
+//! records.fill(&mut reader)?            or  records.push(bytes);   and at the end of the input  records.finish();
+//! while let Some(block) = records.next_block(bytes_max, records_max) {
+//!     decoder.decode(block.bytes, &block.place)?;  block.bad;      position = (block.end_offset, block.end_record)
+//! }
+//! ```
+//!
+//! A record longer than the bound is dropped up to its end as it streams by, and reported as a bad record: a line of 10 GiB
+//! costs no more memory than the bound. In CSV a quote that is never closed would swallow all that follows; so when a record
+//! breaks the bound (or the input ends) within quotes, only its first line is bad, and reading goes on with the next line.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::decode::{BAD_BYTES, bad};
+use super::framing::{Framing, Search};
+use super::{BadRecord, Decoded, Decoder, FormatSpec, Place};
+use crate::error::Result;
+
+/// How much [`Records::fill`] reads at once.
+const CHUNK: usize = 64 << 10;
+
+/// Cuts a stream of bytes into blocks of whole records.
+pub struct Records {
+    framing: Framing,
+    origin: Arc<str>,
+    record_bytes_max: usize,
+    buffer: Vec<u8>,
+    /// Where the first byte not handed out stands in the buffer.
+    start: usize,
+    /// Offset of that byte in the input.
+    offset: u64,
+    /// Number of the record that starts there, from 1.
+    record: u64,
+    /// How far the end of that record has been searched, counted from `start`.
+    search: Search,
+    /// An over-long record is being dropped.
+    dropping: Option<Dropping>,
+    ended: bool,
+}
+
+/// The start of an over-long record, and what of it went by.
+struct Dropping {
+    head: Vec<u8>,
+    start: u64,
+    bytes: u64,
+}
+
+/// Whole records, as they stood in the input.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// The records; empty when the block is only a record that was too long.
+    pub bytes: &'a [u8],
+    /// The place of the first.
+    pub place: Place,
+    /// A record that was too long to be handed out; it comes in a block of its own.
+    pub bad: Option<BadRecord>,
+    /// Offset in the input of what follows the block: where to go on after a restart.
+    pub end_offset: u64,
+    /// Number of the record that follows the block.
+    pub end_record: u64,
+}
+
+impl Records {
+    /// Nothing yet of the input `origin`. Records longer than `record_bytes_max` bytes are bad.
+    pub fn new(format: &FormatSpec, origin: impl Into<Arc<str>>, record_bytes_max: usize) -> Self {
+        Self {
+            framing: format.framing(),
+            origin: origin.into(),
+            record_bytes_max: record_bytes_max.max(1),
+            buffer: Vec::new(),
+            start: 0,
+            offset: 0,
+            record: 1,
+            search: Search::default(),
+            dropping: None,
+            ended: false,
+        }
+    }
+
+    /// Starts further on: the next byte pushed is at `offset` of the input and starts its record number `record` (from 1).
+    /// What was buffered is forgotten.
+    pub fn resume(&mut self, offset: u64, record: u64) {
+        self.buffer.clear();
+        self.start = 0;
+        self.search = Search::default();
+        self.dropping = None;
+        self.ended = false;
+        self.offset = offset;
+        self.record = record;
+    }
+
+    /// Offset of the next record in the input, and its number: where to go on after a restart.
+    pub fn position(&self) -> (u64, u64) {
+        (self.dropping.as_ref().map_or(self.offset, |dropping| dropping.start), self.record)
+    }
+
+    /// Bytes held that were not handed out.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
+    /// Adds bytes. Take out what [`Records::next_block`] has before adding more, or they pile up.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.make_room(bytes.len());
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Reads once, at most 64 KiB; how many bytes came (0: the reader is at its end, and [`Records::finish`] is due).
+    ///
+    /// # Errors
+    /// What the reader reports; nothing is lost then.
+    pub fn fill(&mut self, reader: &mut dyn Read) -> io::Result<usize> {
+        self.make_room(CHUNK);
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + CHUNK, 0);
+        let read = reader.read(&mut self.buffer[filled..]);
+        self.buffer.truncate(filled + read.as_ref().map_or(0, |n| *n));
+        read
+    }
+
+    /// The input has ended: the last record counts though it lacks its end.
+    pub fn finish(&mut self) {
+        self.ended = true;
+    }
+
+    /// The next whole records: as many as fit into `bytes_max` and `records_max`, though at least one. `None`: push more.
+    pub fn next_block(&mut self, bytes_max: usize, records_max: usize) -> Option<Block<'_>> {
+        let from = self.start;
+        let place = Place { origin: self.origin.clone(), record: self.record };
+        let mut bad = None;
+        if self.dropping.is_some() {
+            // Nothing of it is handed out but the report, once its end is seen.
+            bad = Some(self.drop_on()?);
+            return Some(self.block(self.start, place, bad));
+        }
+        let mut taken = 0;
+        while self.start < self.buffer.len() && taken < records_max.max(1) {
+            let rest = &self.buffer[self.start..];
+            let before = self.search;
+            let end = match self.framing.end(rest, &mut self.search) {
+                Some(end) => end,
+                None if rest.len() > self.record_bytes_max || (self.ended && self.search.is_quoted()) => {
+                    bad = self.too_long(taken > 0);
+                    break;
+                }
+                None if self.ended => rest.len(),
+                None => break,
+            };
+            if end > self.record_bytes_max + 2 {
+                if taken == 0 {
+                    bad = Some(self.whole_too_long(end));
+                } else {
+                    self.search = before;
+                }
+                break;
+            }
+            if taken > 0 && self.start - from + end > bytes_max {
+                self.search = before;
+                break;
+            }
+            self.advance(end);
+            taken += 1;
+        }
+        (taken > 0 || bad.is_some()).then(|| self.block(from, place, bad))
+    }
+
+    /// Takes the next block and decodes it; `None`: push more.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode(&mut self, decoder: &mut dyn Decoder, bytes_max: usize, rows_max: usize) -> Result<Option<Decoded>> {
+        let Some(block) = self.next_block(bytes_max, rows_max) else { return Ok(None) };
+        let mut decoded = decoder.decode(block.bytes, &block.place)?;
+        if let Some(bad) = block.bad {
+            decoded.records += 1;
+            decoded.bad.push(bad);
+        }
+        Ok(Some(decoded))
+    }
+
+    fn block(&self, from: usize, place: Place, bad: Option<BadRecord>) -> Block<'_> {
+        let bytes = if bad.is_some() { &[] } else { &self.buffer[from..self.start] };
+        Block { bytes, place, bad, end_offset: self.offset, end_record: self.record }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.start += bytes;
+        self.offset += bytes as u64;
+        self.record += 1;
+        self.search = Search::default();
+    }
+
+    /// The record at hand has broken the bound and its end is not in sight. `behind`: whole records stand before it, and are
+    /// handed out first.
+    fn too_long(&mut self, behind: bool) -> Option<BadRecord> {
+        if behind {
+            return None;
+        }
+        let rest = &self.buffer[self.start..];
+        if self.search.is_quoted() {
+            // Take the quote for a stray one: the record is the line.
+            let end = Framing::Lines.end(rest, &mut Search::default()).or(self.ended.then_some(rest.len()));
+            if let Some(end) = end {
+                let place = Place { origin: self.origin.clone(), record: self.record };
+                let reason = "a quote is never closed".to_owned();
+                let found = bad(&place, self.record, reason, trimmed(&rest[..end]));
+                self.advance(end);
+                return Some(found);
+            }
+        }
+        let head = rest[..rest.len().min(BAD_BYTES)].to_vec();
+        self.dropping = Some(Dropping { head, start: self.offset, bytes: 0 });
+        self.drop_on()
+    }
+
+    /// Drops what is there of an over-long record; the report once its end is reached.
+    fn drop_on(&mut self) -> Option<BadRecord> {
+        let rest = &self.buffer[self.start..];
+        let end = Framing::Lines.end(rest, &mut Search::default());
+        let gone = end.unwrap_or(rest.len());
+        self.start += gone;
+        self.offset += gone as u64;
+        self.search = Search::default();
+        let dropping = self.dropping.as_mut()?;
+        dropping.bytes += gone as u64;
+        if end.is_none() && !self.ended {
+            return None;
+        }
+        let Dropping { head, bytes, .. } = self.dropping.take()?;
+        let found = self.report(&head, bytes);
+        self.record += 1;
+        Some(found)
+    }
+
+    /// The record at hand is whole but too long.
+    fn whole_too_long(&mut self, end: usize) -> BadRecord {
+        let found = self.report(&self.buffer[self.start..self.start + end], end as u64);
+        self.advance(end);
+        found
+    }
+
+    fn report(&self, bytes: &[u8], length: u64) -> BadRecord {
+        let place = Place { origin: self.origin.clone(), record: self.record };
+        let reason = format!("the record has {length} bytes, more than max_record_bytes = {}", self.record_bytes_max);
+        bad(&place, self.record, reason, trimmed(bytes))
+    }
+
+    /// Moves what is left to the front and makes room, in steps and not by doubling, so that memory stays near the bound.
+    fn make_room(&mut self, bytes: usize) {
+        if self.start > 0 {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        if self.buffer.capacity() - self.buffer.len() < bytes {
+            self.buffer.reserve_exact(bytes.max(CHUNK));
+        }
+    }
+}
+
+fn trimmed(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes.strip_suffix(b"\r").unwrap_or(bytes)
+}

@@ -1,0 +1,143 @@
+//! Statement + catalog → [`IntervalPlan`]: what runs each interval.
+//!
+//! DataFusion binds and optimizes a query as if it were over tables; [`incrementalize`](rewrite) then replaces what needs
+//! state by operators of our own ([`Operator`]) and leaves what is linear (filter, projection, UNION ALL, UNNEST) to
+//! DataFusion. Two hidden columns travel beside the rows where they are needed: the row watermark up to the first window
+//! ([`ROW_WATERMARK`]), and the weight of a change ([`WEIGHT_COLUMN`](crate::change::WEIGHT_COLUMN)).
+//!
+//! Pure and printable. Knows nothing about batches, the contents of state and I/O.
+
+mod attribute;
+mod explain;
+mod locate;
+mod operator;
+mod rewrite;
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema};
+use datafusion::common::{Column, TableReference};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use sqlparser::ast::Spanned;
+
+pub use attribute::{TimeDomain, WindowRole};
+pub use explain::explain;
+pub use operator::{
+    AggregateOperator, AssignOperator, EmitAt, LimitOperator, Operator, OperatorId, OperatorNode, SourceOperator,
+    WindowUse,
+};
+
+use crate::catalog::Catalog;
+use crate::error::{Error, Result};
+use crate::sql::statement::{EmitMode, Query};
+
+/// Name of the hidden column that carries the row watermark (µs, `i64::MIN` before any).
+pub const ROW_WATERMARK: &str = "__row_watermark";
+
+/// What runs each interval.
+#[derive(Debug, Clone)]
+pub struct IntervalPlan {
+    /// The rewritten plan; its root has the columns of the query, and a weight column unless it is append-only.
+    pub logical: LogicalPlan,
+    /// The sources it reads; an operator names them by index.
+    pub sources: Vec<SourceUse>,
+    /// Rows never leave the result.
+    pub append_only: bool,
+    /// Columns of the result that identify a row, when known.
+    pub key: Option<Vec<usize>>,
+    /// When rows come out.
+    pub emit: EmitMode,
+    /// The operators that keep state, in the order of their ids.
+    pub stateful: Vec<StatefulOperator>,
+    /// A window closes by the wall clock: intervals must run even when no rows come.
+    pub processing_time: bool,
+    /// ORDER BY, LIMIT and OFFSET at the top, which order a finished result and mean nothing to one that goes on.
+    pub presentation: Option<Presentation>,
+    /// What the user should know: which EMIT was chosen and why.
+    pub notices: Vec<String>,
+}
+
+/// A source that a plan reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceUse {
+    /// The table.
+    pub table: String,
+    /// The columns it reads, ascending.
+    pub columns: Vec<usize>,
+}
+
+/// An operator that keeps state, for EXPLAIN and SHOW STATE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatefulOperator {
+    /// Its id, from 0.
+    pub id: OperatorId,
+    /// What it is: `aggregate`, `session`, `limit`.
+    pub kind: &'static str,
+    /// The columns its state is keyed by.
+    pub key: Vec<String>,
+    /// What bounds the state; `None`: nothing does.
+    pub bound: Option<String>,
+}
+
+/// Order and extent of a finished result.
+#[derive(Debug, Clone)]
+pub struct Presentation {
+    /// ORDER BY, over the columns of the result.
+    pub sort: Vec<SortExpr>,
+    /// OFFSET.
+    pub skip: usize,
+    /// LIMIT.
+    pub fetch: Option<usize>,
+}
+
+/// Who asks for a plan: it decides when rows come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A materialized view: always current.
+    View,
+    /// A sink or a bare SELECT: as EMIT says.
+    Output,
+}
+
+/// Plans a query; `target` are the columns it is inserted into, by position.
+///
+/// # Errors
+/// What is wrong with the query, or what of it does not run yet and what to write instead; with its place.
+pub fn plan(catalog: &Catalog, query: &Query, purpose: Purpose, target: Option<&Schema>) -> Result<IntervalPlan> {
+    let bound = catalog.bind(&query.query)?;
+    let bound = match target {
+        Some(target) => fit(bound, target, query)?,
+        None => bound,
+    };
+    let optimized = optimize(&catalog.session(), &bound)?;
+    rewrite::incrementalize(catalog, query, &optimized, purpose)
+}
+
+/// A query's result as rows of a table: its columns by position, cast to the table's types.
+fn fit(plan: LogicalPlan, target: &Schema, query: &Query) -> Result<LogicalPlan> {
+    let (given, wanted) = (plan.schema().fields().len(), target.fields().len());
+    if given != wanted {
+        return Err(Error::sql(format!("the query has {given} columns, but {wanted} are inserted into"))
+            .at(query.query.span().into())
+            .help("name the columns: INSERT INTO t (a, b) SELECT …"));
+    }
+    let schema = Arc::clone(plan.schema());
+    let column = |((qualifier, field), to): ((Option<&TableReference>, &Arc<Field>), &Arc<Field>)| {
+        let column = Expr::Column(Column::from((qualifier, field)));
+        let cast =
+            if field.data_type() == to.data_type() { column } else { column.cast_to(to.data_type(), &schema)? };
+        Ok::<_, Error>(cast.alias(to.name()))
+    };
+    let exprs = schema.iter().zip(target.fields()).map(column).collect::<Result<Vec<_>>>()?;
+    // ORDER BY and LIMIT stay at the top, where they are looked for.
+    match plan {
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => Ok(plan),
+        plan => Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?),
+    }
+}
+
+/// DataFusion's analyzer and our choice of its optimizer.
+fn optimize(session: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan> {
+    Ok(session.optimize(plan)?)
+}

@@ -1,0 +1,427 @@
+//! Incrementalize: an optimized logical plan over tables → the plan that one interval runs.
+//!
+//! The walk is bottom-up. Linear nodes stay DataFusion's, with the hidden columns led through them; what needs state becomes
+//! an [`Operator`]; what does not run yet is refused with its place. On the way it follows what columns mean in time
+//! ([`Attribute`]), proves which relations only grow, and which columns identify a row.
+
+mod aggregate;
+mod linear;
+mod window;
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema};
+use datafusion::logical_expr::{Expr, Extension, FetchType, LogicalPlan, SkipType, TableScan};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::TableReference;
+
+use super::attribute::{Attribute, WindowId};
+use super::locate::{Clause, locate};
+use super::operator::{LimitOperator, Operator, OperatorId, OperatorNode, SourceOperator};
+use super::{IntervalPlan, Presentation, Purpose, ROW_WATERMARK, SourceUse, StatefulOperator};
+use crate::catalog::{Catalog, Relation, TableDef, WindowNode, stream_name};
+use crate::change::WEIGHT_COLUMN;
+use crate::error::{Error, Result};
+use crate::sql::statement::{EmitMode, Query};
+
+/// Rewrites an optimized plan.
+pub(super) fn incrementalize(
+    catalog: &Catalog,
+    query: &Query,
+    plan: &LogicalPlan,
+    purpose: Purpose,
+) -> Result<IntervalPlan> {
+    let emit = match purpose {
+        Purpose::View => Some(EmitMode::Changes),
+        Purpose::Output => query.emit.as_ref().map(|e| e.mode),
+    };
+    if emit == Some(EmitMode::Complete) {
+        let error = Error::unsupported("EMIT COMPLETE does not run yet");
+        let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));
+        return Err(error.help("write EMIT CHANGES, or read a materialized view: its SELECT gives the whole result"));
+    }
+    let mut rewriter = Rewriter {
+        catalog,
+        text: &query.query,
+        emit,
+        sources: Vec::new(),
+        stateful: Vec::new(),
+        notices: Vec::new(),
+        windows: 0,
+        closes: false,
+        processing_time: false,
+    };
+    let (plan, presentation) = split_presentation(plan);
+    let stream = rewriter.rewrite(plan, false)?;
+    if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
+        let error = Error::sql("EMIT ON WINDOW CLOSE, but no window of this query ever closes");
+        let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));
+        return Err(error
+            .help("group by window_start, window_end of a TUMBLE, HOP, CUMULATE or SESSION over a watermarked column")
+            .help("or emit updates: EMIT CHANGES"));
+    }
+    let presentation = rewriter.keep_or_limit(presentation, &stream)?;
+    let (stream, presentation) = presentation.apply(stream)?;
+    if let Some((table, column)) = rewriter.window_without_watermark(plan) {
+        rewriter.notices.push(format!(
+            "windows over '{column}' never close by themselves: declare WATERMARK FOR {column} in the DDL of '{table}'"
+        ));
+    }
+    let append_only = !stream.has(WEIGHT_COLUMN);
+    Ok(IntervalPlan {
+        logical: stream.plan,
+        sources: rewriter.sources,
+        append_only,
+        key: stream.key,
+        emit: if rewriter.closes && emit != Some(EmitMode::Changes) {
+            EmitMode::OnWindowClose
+        } else {
+            EmitMode::Changes
+        },
+        stateful: rewriter.stateful,
+        processing_time: rewriter.processing_time,
+        presentation,
+        notices: rewriter.notices,
+    })
+}
+
+/// The rewriter's view of a relation.
+struct Stream {
+    plan: LogicalPlan,
+    /// What each visible column means in time.
+    attributes: Vec<Attribute>,
+    /// The sources beneath.
+    sources: BTreeSet<usize>,
+    /// Visible columns that identify a row.
+    key: Option<Vec<usize>>,
+    /// The relation is rows of sessions that are not merged yet; the visible columns that the sessions are per.
+    session: Option<(WindowId, Vec<usize>)>,
+}
+
+impl Stream {
+    fn schema(&self) -> &DFSchema {
+        self.plan.schema()
+    }
+
+    fn has(&self, hidden: &str) -> bool {
+        self.hidden(hidden).is_some()
+    }
+
+    /// A hidden column, as an expression.
+    fn hidden(&self, name: &str) -> Option<Expr> {
+        self.schema().iter().find(|(_, f)| f.name() == name).map(|(q, f)| Expr::Column(Column::from((q, f))))
+    }
+
+    /// The hidden columns in order.
+    fn hidden_all(&self) -> Vec<Expr> {
+        [ROW_WATERMARK, WEIGHT_COLUMN].iter().filter_map(|name| self.hidden(name)).collect()
+    }
+
+    /// What an expression over this relation means in time.
+    fn attribute(&self, expr: &Expr) -> Attribute {
+        match expr {
+            Expr::Alias(alias) => self.attribute(&alias.expr),
+            Expr::Column(column) => self
+                .schema()
+                .maybe_index_of_column(column)
+                .and_then(|i| self.attributes.get(i).copied())
+                .unwrap_or(Attribute::Plain),
+            other if crate::catalog::is_clock_call(other) => Attribute::ProcessingTime,
+            _ => Attribute::Plain,
+        }
+    }
+}
+
+struct Rewriter<'a> {
+    catalog: &'a Catalog,
+    text: &'a sqlparser::ast::Query,
+    emit: Option<EmitMode>,
+    sources: Vec<SourceUse>,
+    stateful: Vec<StatefulOperator>,
+    notices: Vec<String>,
+    windows: WindowId,
+    /// Some operator emits on close.
+    closes: bool,
+    processing_time: bool,
+}
+
+impl Rewriter<'_> {
+    /// Rewrites a node; `want_watermark` when a window above judges rows by their row watermark.
+    fn rewrite(&mut self, plan: &LogicalPlan, want_watermark: bool) -> Result<Stream> {
+        self.refuse_subqueries(plan)?;
+        match plan {
+            LogicalPlan::TableScan(scan) => self.scan(scan, want_watermark),
+            LogicalPlan::Projection(projection) => {
+                let input = self.rewrite(&projection.input, want_watermark)?;
+                linear::projection(input, &projection.expr)
+            }
+            LogicalPlan::Filter(filter) => {
+                let input = self.rewrite(&filter.input, want_watermark)?;
+                linear::filter(input, &filter.predicate)
+            }
+            LogicalPlan::SubqueryAlias(alias) => {
+                let input = self.rewrite(&alias.input, want_watermark)?;
+                linear::alias(input, &alias.alias)
+            }
+            LogicalPlan::Union(union) => {
+                let inputs =
+                    union.inputs.iter().map(|i| self.rewrite(i, want_watermark)).collect::<Result<Vec<_>>>()?;
+                linear::union(inputs)
+            }
+            LogicalPlan::Unnest(unnest) => {
+                let input = self.rewrite(&unnest.input, want_watermark)?;
+                linear::unnest(input, unnest)
+            }
+            LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(once(plan)),
+            LogicalPlan::Aggregate(aggregate) => {
+                let input = self.rewrite(&aggregate.input, false)?;
+                self.aggregate(input, aggregate)
+            }
+            LogicalPlan::Extension(Extension { node }) => match node.as_any().downcast_ref::<WindowNode>() {
+                Some(window) => {
+                    let input = self.rewrite(window.input(), true)?;
+                    self.window(input, window)
+                }
+                None => Err(Error::internal(format!("no rule for {}", node.name()))),
+            },
+            LogicalPlan::Limit(limit) => {
+                let input = self.rewrite(&limit.input, want_watermark)?;
+                let (skip, fetch) = limit_of(limit)?;
+                match fetch {
+                    Some(fetch) if !input.has(WEIGHT_COLUMN) => self.limit(input, skip, fetch),
+                    _ => Err(self.not_yet("LIMIT over a result whose rows change", Clause::OrderBy)),
+                }
+            }
+            LogicalPlan::Sort(_) => Err(self.not_yet("ORDER BY over a stream", Clause::OrderBy)),
+            LogicalPlan::Join(_) => Err(self.not_yet("a join over streams", Clause::Join)),
+            LogicalPlan::Window(_) => Err(self.not_yet("OVER over a stream", Clause::Over)),
+            LogicalPlan::Distinct(_) => Err(self.not_yet("DISTINCT ON over a stream", Clause::OrderBy)),
+            LogicalPlan::RecursiveQuery(_) => Err(self.not_yet("WITH RECURSIVE over a stream", Clause::SetOperation)),
+            LogicalPlan::Subquery(_) => Err(self.not_yet("a subquery over a stream", Clause::Subquery)),
+            other => Err(Error::unsupported(format!("{} does not run over streams", name_of(other)))),
+        }
+    }
+
+    /// That something does not run yet, with its place and what does.
+    fn not_yet(&self, what: &str, clause: Clause) -> Error {
+        let error = Error::unsupported(format!("{what} does not run yet"));
+        let error = locate(self.text, clause).into_iter().fold(error, Error::at);
+        error.help(match clause {
+            Clause::Join | Clause::Subquery => "run each stream's query on its own, and join their results in your database",
+            Clause::Over => "group by a window instead: … FROM TUMBLE(t, ts, INTERVAL '10' SECOND) GROUP BY window_start, window_end",
+            Clause::OrderBy => "leave ORDER BY and LIMIT out; over files that are read to their end both work at the top of the query",
+            _ => "write it as separate queries",
+        })
+    }
+
+    fn refuse_subqueries(&self, plan: &LogicalPlan) -> Result<()> {
+        let mut found = false;
+        plan.apply_expressions(|expr| {
+            expr.apply(|e| {
+                found |= matches!(
+                    e,
+                    Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+                );
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        if found { Err(self.not_yet("a subquery over a stream", Clause::Subquery)) } else { Ok(()) }
+    }
+
+    fn scan(&mut self, scan: &TableScan, want_watermark: bool) -> Result<Stream> {
+        let Some(name) = stream_name(scan) else {
+            return Err(Error::unsupported(format!(
+                "'{}' is a materialized view: a continuous query can't read it yet",
+                scan.table_name
+            ))
+            .help("make it a plain VIEW, or SELECT from it on its own: that gives a snapshot"));
+        };
+        let Some(Relation::Table(table)) = self.catalog.get(&name) else {
+            return Err(Error::internal(format!("no table '{name}'")));
+        };
+        let table: Arc<TableDef> = Arc::clone(table);
+        let all: Vec<usize> = (0..table.schema.fields().len()).collect();
+        let columns = scan.projection.clone().unwrap_or(all);
+        let source = self.source(&name, &columns);
+        let watermark = table.watermark.as_ref().filter(|_| want_watermark);
+        let mut schema = scan.projected_schema.as_ref().clone();
+        if watermark.is_some() {
+            schema = with_hidden(&schema, ROW_WATERMARK)?;
+        }
+        let attribute = |column: &usize| match &table.watermark {
+            Some(w) if w.column == *column => Attribute::EventTime,
+            _ if table.computed.get(column).is_some_and(crate::catalog::is_clock_call) => Attribute::ProcessingTime,
+            _ => Attribute::Plain,
+        };
+        let operator = Operator::Source(SourceOperator {
+            source,
+            table: name,
+            columns: columns.iter().map(|i| table.schema.field(*i).name().clone()).collect(),
+            row_watermark: watermark.is_some(),
+        });
+        Ok(Stream {
+            plan: node(operator, None, schema),
+            attributes: columns.iter().map(attribute).collect(),
+            sources: BTreeSet::from([source]),
+            key: None,
+            session: None,
+        })
+    }
+
+    /// The index of a source that is read with these columns too.
+    fn source(&mut self, table: &str, columns: &[usize]) -> usize {
+        let at = self.sources.iter().position(|s| s.table == table).unwrap_or_else(|| {
+            self.sources.push(SourceUse { table: table.to_owned(), columns: Vec::new() });
+            self.sources.len() - 1
+        });
+        let known = &mut self.sources[at].columns;
+        known.extend_from_slice(columns);
+        known.sort_unstable();
+        known.dedup();
+        at
+    }
+
+    fn limit(&mut self, input: Stream, skip: usize, fetch: usize) -> Result<Stream> {
+        let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
+        let schema = input.schema().clone();
+        let operator = Operator::Limit(LimitOperator { id, skip, fetch });
+        Ok(Stream { plan: node(operator, Some(input.plan), schema), ..input })
+    }
+
+    /// The id of a new operator that keeps state.
+    fn operator(&mut self, kind: &'static str, key: Vec<String>, bound: Option<String>) -> OperatorId {
+        let id = self.stateful.len();
+        self.stateful.push(StatefulOperator { id, kind, key, bound });
+        id
+    }
+
+    /// Whether ORDER BY and LIMIT at the top can be kept for a finished result: only when every input ends by itself.
+    fn keep_or_limit(&mut self, presentation: Option<Presentation>, stream: &Stream) -> Result<Top> {
+        let Some(top) = presentation else { return Ok(Top::None) };
+        let bounded = self.sources.iter().all(|s| {
+            matches!(self.catalog.get(&s.table), Some(Relation::Table(table)) if table.description.bounded && !table.description.live)
+        });
+        if bounded && self.emit.is_none() {
+            return Ok(Top::Keep(top));
+        }
+        match top {
+            Presentation { ref sort, skip, fetch: Some(fetch) } if sort.is_empty() && !stream.has(WEIGHT_COLUMN) => {
+                let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
+                Ok(Top::Limit(LimitOperator { id, skip, fetch }))
+            }
+            Presentation { fetch: None, skip: 0, .. } if !stream.has(WEIGHT_COLUMN) && self.closes => {
+                self.notices
+                    .push("ORDER BY orders the rows of each interval; a stream as a whole has no order".to_owned());
+                Ok(Top::Keep(top))
+            }
+            _ => Err(self.not_yet("ORDER BY or LIMIT over a stream", Clause::OrderBy)),
+        }
+    }
+
+    /// The table and column of a window that nothing closes, for a notice.
+    fn window_without_watermark(&self, plan: &LogicalPlan) -> Option<(String, String)> {
+        if self.closes || self.processing_time || self.windows == 0 {
+            return None;
+        }
+        let mut found = None;
+        let _ = plan.apply(|node| {
+            if let LogicalPlan::Extension(e) = node
+                && let Some(window) = e.node.as_any().downcast_ref::<WindowNode>()
+                && let Expr::Column(column) = window.time()
+                && let Some(source) = self.sources.first()
+                && let Some(Relation::Table(table)) = self.catalog.get(&source.table)
+                && table.watermark.is_none()
+            {
+                found = Some((table.name.clone(), column.name.clone()));
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        found
+    }
+}
+
+/// What becomes of ORDER BY and LIMIT at the top.
+enum Top {
+    None,
+    Keep(Presentation),
+    Limit(LimitOperator),
+}
+
+impl Top {
+    fn apply(self, stream: Stream) -> Result<(Stream, Option<Presentation>)> {
+        Ok(match self {
+            Self::None => (stream, None),
+            Self::Keep(presentation) => (stream, Some(presentation)),
+            Self::Limit(limit) => {
+                let schema = stream.schema().clone();
+                let plan = node(Operator::Limit(limit), Some(stream.plan), schema);
+                (Stream { plan, ..stream }, None)
+            }
+        })
+    }
+}
+
+/// Takes ORDER BY, LIMIT and OFFSET off the top of a plan.
+fn split_presentation(plan: &LogicalPlan) -> (&LogicalPlan, Option<Presentation>) {
+    let mut top = Presentation { sort: Vec::new(), skip: 0, fetch: None };
+    let mut rest = plan;
+    if let LogicalPlan::Limit(limit) = rest
+        && let Ok((skip, fetch)) = limit_of(limit)
+    {
+        (top.skip, top.fetch) = (skip, fetch);
+        rest = &limit.input;
+    }
+    if let LogicalPlan::Sort(sort) = rest {
+        top.sort = sort.expr.clone();
+        // The optimizer pushes skip + fetch into the sort; the limit above knows both.
+        if std::ptr::eq(rest, plan) {
+            top.fetch = sort.fetch;
+        }
+        rest = &sort.input;
+    }
+    if std::ptr::eq(rest, plan) { (plan, None) } else { (rest, Some(top)) }
+}
+
+fn limit_of(limit: &datafusion::logical_expr::Limit) -> Result<(usize, Option<usize>)> {
+    match (limit.get_skip_type()?, limit.get_fetch_type()?) {
+        (SkipType::Literal(skip), FetchType::Literal(fetch)) => Ok((skip, fetch)),
+        _ => Err(Error::sql("LIMIT and OFFSET take a number")),
+    }
+}
+
+/// Rows of the text: they come in the first interval.
+fn once(plan: &LogicalPlan) -> Stream {
+    let schema = plan.schema().as_ref().clone();
+    let width = schema.fields().len();
+    Stream {
+        plan: node(Operator::Once, Some(plan.clone()), schema),
+        attributes: vec![Attribute::Plain; width],
+        sources: BTreeSet::new(),
+        key: None,
+        session: None,
+    }
+}
+
+/// The logical node of an operator.
+fn node(operator: Operator, input: Option<LogicalPlan>, schema: DFSchema) -> LogicalPlan {
+    let node = OperatorNode { operator, input, schema: Arc::new(schema) };
+    LogicalPlan::Extension(Extension { node: Arc::new(node) })
+}
+
+/// A schema with one more, hidden column.
+fn with_hidden(schema: &DFSchema, name: &str) -> Result<DFSchema> {
+    let mut fields = qualified(schema);
+    fields.push((None, Arc::new(Field::new(name, DataType::Int64, false))));
+    Ok(DFSchema::new_with_metadata(fields, schema.metadata().clone())?)
+}
+
+/// The fields of a schema with their qualifiers.
+fn qualified(schema: &DFSchema) -> Vec<(Option<TableReference>, FieldRef)> {
+    schema.iter().map(|(q, f)| (q.cloned(), Arc::clone(f))).collect()
+}
+
+fn name_of(plan: &LogicalPlan) -> String {
+    plan.display().to_string().split(':').next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,117 @@
+//! GROUP BY and DISTINCT become keyed aggregates.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::{Aggregate, Expr};
+
+use super::super::attribute::{Attribute, TimeDomain, WindowRole};
+use super::super::locate::Clause;
+use super::super::operator::{AggregateOperator, EmitAt, Operator, WindowUse};
+use super::linear::session_first;
+use super::{Rewriter, Stream, node, with_hidden};
+use crate::change::WEIGHT_COLUMN;
+use crate::error::Result;
+use crate::sql::statement::EmitMode;
+use crate::time::WindowSpec;
+
+impl Rewriter<'_> {
+    pub(super) fn aggregate(&mut self, input: Stream, aggregate: &Aggregate) -> Result<Stream> {
+        if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
+            return Err(self.not_yet("GROUPING SETS, CUBE and ROLLUP over a stream", Clause::GroupBy));
+        }
+        if input.has(WEIGHT_COLUMN) {
+            return Err(self.not_yet("an aggregate over a result whose rows change", Clause::GroupBy));
+        }
+        let attributes: Vec<Attribute> = aggregate.group_expr.iter().map(|e| input.attribute(e)).collect();
+        let window = window_use(&attributes, &input);
+        if input.session.is_some() {
+            check_session(&input, aggregate, window.as_ref())?;
+        }
+        let closes = window.is_some() && self.emit != Some(EmitMode::Changes);
+        if closes {
+            self.closes = true;
+        }
+        if window.is_none() && attributes.is_empty() && self.windows > 0 && !self.closes {
+            self.notices.push("no column of the window is in GROUP BY: the result is over all time".to_owned());
+        } else if window.is_none() && self.windows > 0 && !self.closes && !self.has_unbounded_window(&attributes) {
+            self.notices.push(
+                "no column of the window is in GROUP BY, so groups run over all time; add window_start, window_end for one row per window"
+                    .to_owned(),
+            );
+        }
+        let emit = if closes { EmitAt::Close } else { EmitAt::Change };
+        // DISTINCT over rows that only come gives rows that only come.
+        let weighted = !closes && !aggregate.aggr_expr.is_empty();
+        let key_names = aggregate.group_expr.iter().map(ToString::to_string).collect();
+        let kind = if input.session.is_some() { "session" } else { "aggregate" };
+        let bound = window.as_ref().map(|w| {
+            let by = if w.domain == TimeDomain::Event { "watermark" } else { "wall clock" };
+            format!("rows leave when their window closes, by the {by}")
+        });
+        let id = self.operator(kind, key_names, bound);
+        let schema: &DFSchema = &aggregate.schema;
+        let schema = if weighted { with_hidden(schema, WEIGHT_COLUMN)? } else { schema.clone() };
+        let operator = Operator::Aggregate(AggregateOperator {
+            id,
+            group: aggregate.group_expr.clone(),
+            aggregates: aggregate.aggr_expr.clone(),
+            window: window.clone(),
+            emit,
+            weighted,
+        });
+        let groups = aggregate.group_expr.len();
+        let mut out = attributes;
+        if window.is_none() {
+            // The windows of a group that never closes say nothing about when its rows are final.
+            out.iter_mut().for_each(|a| *a = Attribute::Plain);
+        }
+        out.resize(groups + aggregate.aggr_expr.len(), Attribute::Plain);
+        Ok(Stream {
+            plan: node(operator, Some(input.plan), schema),
+            attributes: out,
+            sources: input.sources,
+            key: Some((0..groups).collect()),
+            session: None,
+        })
+    }
+
+    fn has_unbounded_window(&self, attributes: &[Attribute]) -> bool {
+        attributes.iter().any(|a| matches!(a, Attribute::Window { .. }))
+    }
+}
+
+/// How the groups belong to windows that close.
+fn window_use(attributes: &[Attribute], input: &Stream) -> Option<WindowUse> {
+    let of_window = attributes.iter().enumerate().filter_map(|(i, a)| match a {
+        Attribute::Window { role, window, spec, domain } if *domain != TimeDomain::Unbounded => {
+            Some((i, *role, *window, *spec, *domain))
+        }
+        _ => None,
+    });
+    let found: Vec<_> = of_window.collect();
+    let (_, _, window, spec, domain) = *found.first()?;
+    let roles: Vec<_> = found.iter().filter(|f| f.2 == window).map(|f| (f.0, f.1)).collect();
+    // Windows of CUMULATE and SESSION that begin together do not end together: their start alone does not say when they close.
+    let start_only = roles.iter().all(|(_, role)| *role == WindowRole::Start);
+    if start_only && matches!(spec, WindowSpec::Cumulate { .. } | WindowSpec::Session { .. }) {
+        return None;
+    }
+    Some(WindowUse { roles, spec, domain, sources: input.sources.iter().copied().collect() })
+}
+
+/// A session's rows must be grouped by its window and by exactly what the sessions are per.
+fn check_session(input: &Stream, aggregate: &Aggregate, window: Option<&WindowUse>) -> Result<()> {
+    let Some((_, keys)) = &input.session else { return Ok(()) };
+    let Some(window) = window else { return Err(session_first()) };
+    let in_window: BTreeSet<usize> = window.roles.iter().map(|(i, _)| *i).collect();
+    let mut grouped = BTreeSet::new();
+    for (_, expr) in aggregate.group_expr.iter().enumerate().filter(|(i, _)| !in_window.contains(i)) {
+        let column = expr.try_as_col().and_then(|c| input.schema().maybe_index_of_column(c));
+        grouped.insert(column.ok_or_else(session_first)?);
+    }
+    if grouped == keys.iter().copied().collect() {
+        return Ok(());
+    }
+    Err(session_first().help("GROUP BY window_start, window_end and the columns of PARTITION BY, no more and no less"))
+}

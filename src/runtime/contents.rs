@@ -1,0 +1,97 @@
+//! The contents of a view: rows that came, less rows that left.
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use crate::change::Change;
+use crate::error::{Error, Result};
+use crate::state::KeyIndex;
+
+/// A multiset of rows.
+pub struct Contents {
+    schema: SchemaRef,
+    rows: Rows,
+}
+
+enum Rows {
+    /// Rows that only come are kept as they came.
+    Appended(Vec<RecordBatch>),
+    /// Rows that come and go are counted.
+    Counted { index: KeyIndex, weights: Vec<i64> },
+}
+
+impl Contents {
+    /// Nothing yet; `append_only` when rows never leave.
+    ///
+    /// # Errors
+    /// When a column has a type that can't be compared.
+    pub fn new(schema: SchemaRef, append_only: bool) -> Result<Self> {
+        let rows = if append_only {
+            Rows::Appended(Vec::new())
+        } else {
+            let types: Vec<_> = schema.fields().iter().map(|f| f.data_type().clone()).collect();
+            Rows::Counted { index: KeyIndex::new(&types)?, weights: Vec::new() }
+        };
+        Ok(Self { schema, rows })
+    }
+
+    /// Applies a change.
+    ///
+    /// # Errors
+    /// When more of a row leaves than came.
+    pub fn apply(&mut self, change: &Change) -> Result<()> {
+        match &mut self.rows {
+            Rows::Appended(batches) => batches.push(change.batch.clone()),
+            Rows::Counted { index, weights } => {
+                let slots = index.insert(change.batch.columns(), change.num_rows())?;
+                weights.resize(index.capacity(), 0);
+                for (row, slot) in slots.iter().enumerate() {
+                    weights[*slot as usize] += change.weight(row);
+                }
+                // A −old may stand before the +old it takes back: only the sum of a change must not be negative.
+                for slot in slots {
+                    let weight = weights[slot as usize];
+                    if weight < 0 {
+                        return Err(Error::internal("more of a row left a view than had entered it"));
+                    }
+                    if weight == 0 {
+                        index.remove(slot);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows, each as often as it is in the view.
+    ///
+    /// # Errors
+    /// Only when an encoding is broken.
+    pub fn rows(&self) -> Result<Vec<RecordBatch>> {
+        match &self.rows {
+            Rows::Appended(batches) => Ok(batches.clone()),
+            Rows::Counted { index, weights } => {
+                let mut live: Vec<u32> = index.slots().collect();
+                live.sort_unstable();
+                let copies = |slot: u32| usize::try_from(weights[slot as usize]).unwrap_or_default();
+                let slots: Vec<u32> = live.into_iter().flat_map(|s| std::iter::repeat_n(s, copies(s))).collect();
+                if slots.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let columns = index.keys(&slots)?;
+                Ok(vec![RecordBatch::try_new(self.schema.clone(), columns)?])
+            }
+        }
+    }
+
+    /// How many rows there are, and their bytes.
+    pub fn size(&self) -> (usize, usize) {
+        match &self.rows {
+            Rows::Appended(batches) => (
+                batches.iter().map(RecordBatch::num_rows).sum(),
+                batches.iter().map(RecordBatch::get_array_memory_size).sum(),
+            ),
+            Rows::Counted { index, weights } => (index.len(), index.bytes() + weights.capacity() * 8),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The driver: poll → seal → run → decide → deliver, one interval at a time.
+//!
+//! Sources are read and decoded on threads of their own ([`Feed`]); the driver takes what there is, up to the bounds of an
+//! interval, gives each row its row watermark ([`Ingest`]), runs every query over the same rows, and hands the changes to
+//! sinks and views. A query that fails is rolled back and leaves; the others go on. Knows nothing about SQL text and terminals.
+
+mod contents;
+mod dead_letter;
+mod driver;
+mod feed;
+mod ingest;
+mod output;
+mod progress;
+mod source;
+
+pub use contents::Contents;
+pub use driver::{Driver, OperatorReport, StepReport};
+pub use feed::Wake;
+pub use output::Output;
+pub use progress::{Progress, QueryProgress, SourceProgress};
+pub use source::{Opener, SourceSetup};

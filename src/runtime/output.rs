@@ -1,0 +1,84 @@
+//! Where a query's changes go.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+
+use super::contents::Contents;
+use crate::change::Change;
+use crate::connector::Sink;
+use crate::error::Result;
+use crate::exec::Presenter;
+use crate::time::IntervalId;
+
+/// Where a query's changes go.
+pub enum Output {
+    /// To a sink, each interval; a presenter orders the rows of an interval.
+    Sink(Box<dyn Sink>, Option<Presenter>),
+    /// Into a view.
+    View(Arc<Mutex<Contents>>),
+    /// To a sink, once, when the query has ended: the finished result.
+    AtEnd {
+        /// Where it goes.
+        sink: Box<dyn Sink>,
+        /// The result so far.
+        contents: Contents,
+        /// How it is ordered and cut.
+        presenter: Option<Presenter>,
+        /// Its columns.
+        schema: SchemaRef,
+    },
+}
+
+impl Output {
+    /// Hands over what an interval changed; it is visible outside when this returns.
+    pub(super) fn deliver(&mut self, interval: IntervalId, changes: &[Change]) -> Result<()> {
+        match self {
+            Self::Sink(sink, presenter) => {
+                match presenter {
+                    Some(presenter) if !changes.is_empty() => {
+                        let batches: Vec<RecordBatch> = changes.iter().map(|c| c.batch.clone()).collect();
+                        let schema = batches[0].schema();
+                        sink.stage(interval, &Change::append(presenter.present(&schema, &batches)?))?;
+                    }
+                    _ => changes.iter().try_for_each(|c| sink.stage(interval, c))?,
+                }
+                sink.publish(interval)
+            }
+            Self::View(contents) => {
+                let mut contents = contents.lock().unwrap_or_else(PoisonError::into_inner);
+                changes.iter().try_for_each(|c| contents.apply(c))
+            }
+            Self::AtEnd { contents, .. } => changes.iter().try_for_each(|c| contents.apply(c)),
+        }
+    }
+
+    /// The query has ended: hands over what was held back and completes the sink. How many rows that was.
+    pub(super) fn close(&mut self, interval: IntervalId) -> Result<u64> {
+        match self {
+            Self::Sink(sink, _) => sink.close().map(|()| 0),
+            Self::View(_) => Ok(0),
+            Self::AtEnd { sink, contents, presenter, schema } => {
+                let rows = contents.rows()?;
+                let rows = match presenter {
+                    Some(presenter) => vec![presenter.present(schema, &rows)?],
+                    None => rows,
+                };
+                let mut out = 0;
+                for batch in rows {
+                    out += batch.num_rows() as u64;
+                    sink.stage(interval, &Change::append(batch))?;
+                }
+                sink.publish(interval)?;
+                sink.close()?;
+                Ok(out)
+            }
+        }
+    }
+
+    /// Whether the finished result is what comes out.
+    pub(super) fn is_at_end(&self) -> bool {
+        matches!(self, Self::AtEnd { .. })
+    }
+}

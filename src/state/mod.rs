@@ -1,0 +1,13 @@
+//! State tables: keyed rows in columns, kept between intervals.
+//!
+//! A [`StateTable`] maps a key to a row slot and holds values in flat columns. An interval stages what it writes; the base
+//! changes only when the interval is decided ([`StateTable::commit`]), so that a failed interval leaves no trace.
+//! Knows nothing about SQL, plans or connectors.
+
+mod column;
+mod index;
+mod table;
+
+pub use column::StateColumn;
+pub use index::KeyIndex;
+pub use table::{NEW, StateTable};
