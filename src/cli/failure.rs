@@ -75,11 +75,18 @@ impl Failure {
         let show = if color { render } else { render_plain };
         match &self.script {
             Some(script) => show(&self.error, &script.text, &script.origin),
+            // Without its script a place means nothing.
             None => {
-                // Without its script a place means nothing.
-                let bare = Error::new(self.error.kind(), self.error.message());
-                let bare = self.error.helps().iter().fold(bare, |e, help| e.help(help.as_str()));
-                show(&bare, "", "")
+                let (error, help, reset) = if color {
+                    ("\x1b[1;91merror\x1b[0m\x1b[1m", "\x1b[1;96mhelp\x1b[0m", "\x1b[0m")
+                } else {
+                    ("error", "help", "")
+                };
+                let mut text = format!("{error}: {}{reset}", self.error.message());
+                for line in self.error.helps() {
+                    text.push_str(&format!("\n{help}: {line}"));
+                }
+                text
             }
         }
     }
@@ -106,16 +113,12 @@ mod tests {
             (Failure::from(Error::unreachable("x")), 3),
             (Failure::from(Error::io("stdout: Broken pipe (os error 32)")), 0),
             (Failure::from(Error::io("stdout: no space left on device")), 1),
-            (Failure::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()), 0),
+            (Failure::from(Error::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe))), 0),
         ] {
             assert_eq!(failure.exit().code(), code, "{:?}", failure.error);
         }
         assert_eq!(Exit::NotStrict.code(), 4);
         assert_eq!(Exit::Signal(2).code(), 130);
-    }
-
-    fn from(error: Error) -> Failure {
-        error.into()
     }
 
     #[test]
@@ -125,7 +128,7 @@ mod tests {
         let script = Arc::new(Script { origin: "q.sql".into(), text: "SELECT b".into(), statements: vec![] });
         let text = Failure::in_script(error.clone(), &script).render(false);
         assert!(text.contains("q.sql:1:8") && text.contains('^'), "{text}");
-        let text = from(error).render(false);
+        let text = Failure::from(error).render(false);
         assert!(!text.contains('^') && text.contains("did you mean 'a'?"), "{text}");
     }
 }

@@ -77,11 +77,12 @@ fn go(invocation: &Invocation, screen: &Screen) -> Result<Exit, Failure> {
         .enable_all()
         .build()
         .map_err(Error::from)?;
-    if invocation.mode == Mode::Shell {
-        return repl::run(&runtime, options, settings, host, screen.clone(), &scripts, variables);
-    }
-    let run = Run { invocation, scripts: &scripts, settings, host, screen: screen.clone() };
-    let ended = runtime.block_on(run.go());
+    let ended = if invocation.mode == Mode::Shell {
+        repl::run(&runtime, options, settings, host, screen.clone(), &scripts, variables)
+    } else {
+        let run = Run { invocation, scripts: &scripts, settings, host, screen: screen.clone() };
+        runtime.block_on(run.go())
+    };
     // A source that blocks in a read must not hold the exit up.
     runtime.shutdown_background();
     ended

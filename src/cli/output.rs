@@ -339,7 +339,8 @@ mod tests {
         }
 
         fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
-            Ok(out.extend(b"end\n"))
+            out.extend(b"end\n");
+            Ok(())
         }
     }
 

@@ -1,6 +1,7 @@
 //! The terminal as one thing: data on stdout, words on stderr, and a status line at the bottom that neither tears.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -14,7 +15,11 @@ pub(crate) struct Screen(Arc<Inner>);
 
 struct Inner {
     status: ProgressBar,
+    /// The status line is drawn, so that what is printed must go above it.
+    shown: AtomicBool,
     above_prompt: Mutex<Option<AbovePrompt>>,
+    /// A line is being edited, so that words must go through the line editor.
+    editing: AtomicBool,
     stdout_is_terminal: bool,
     color: bool,
 }
@@ -33,7 +38,14 @@ impl Screen {
             ProgressBar::hidden()
         };
         let stdout_is_terminal = io::stdout().is_terminal();
-        Self(Arc::new(Inner { status: bar, above_prompt: Mutex::new(None), stdout_is_terminal, color }))
+        Self(Arc::new(Inner {
+            status: bar,
+            shown: AtomicBool::new(false),
+            above_prompt: Mutex::new(None),
+            editing: AtomicBool::new(false),
+            stdout_is_terminal,
+            color,
+        }))
     }
 
     /// Whether somebody looks at stdout.
@@ -46,7 +58,7 @@ impl Screen {
         self.0.color
     }
 
-    /// Says from now on through the line editor, which keeps its prompt whole.
+    /// While a line is edited, says through the line editor, which keeps its prompt whole.
     pub(crate) fn say_above_prompt(&self, print: AbovePrompt) {
         if let Ok(mut above) = self.0.above_prompt.lock() {
             *above = Some(print);
@@ -63,32 +75,47 @@ impl Screen {
             stdout.write_all(bytes)?;
             stdout.flush()
         };
-        if self.0.stdout_is_terminal { self.0.status.suspend(write) } else { write() }
+        if self.0.stdout_is_terminal { self.above_status(write) } else { write() }
+    }
+
+    /// Marks the time in which a line is being edited.
+    pub(crate) fn editing(&self, yes: bool) {
+        self.0.editing.store(yes, Ordering::SeqCst);
     }
 
     /// Words to stderr (or above the prompt). A stderr that is closed is nobody's loss.
     pub(crate) fn say(&self, words: &str) {
-        self.0.status.suspend(|| {
-            if let Ok(mut above) = self.0.above_prompt.lock()
-                && let Some(print) = above.as_mut()
-                && print(format!("{words}\n"))
-            {
-                return;
-            }
+        if self.0.editing.load(Ordering::SeqCst)
+            && let Ok(mut above) = self.0.above_prompt.lock()
+            && let Some(print) = above.as_mut()
+            && print(format!("{words}\n"))
+        {
+            return;
+        }
+        self.above_status(|| {
             let _ = writeln!(io::stderr().lock(), "{words}");
         });
     }
 
     /// Shows this text as the status line.
     pub(crate) fn status(&self, text: String) {
+        if !self.0.shown.swap(true, Ordering::SeqCst) {
+            self.0.status.reset();
+        }
         self.0.status.set_message(text);
         self.0.status.tick();
     }
 
     /// Takes the status line away until the next `status`.
     pub(crate) fn clear_status(&self) {
-        self.0.status.finish_and_clear();
-        self.0.status.reset();
+        if self.0.shown.swap(false, Ordering::SeqCst) {
+            self.0.status.finish_and_clear();
+        }
+    }
+
+    /// Prints while the status line is out of the way.
+    fn above_status<T>(&self, print: impl FnOnce() -> T) -> T {
+        if self.0.shown.load(Ordering::SeqCst) { self.0.status.suspend(print) } else { print() }
     }
 }
 
@@ -98,7 +125,7 @@ pub(crate) struct LogWriter(pub(crate) Screen);
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.0.status.suspend(|| io::stderr().lock().write_all(bytes))?;
+        self.0.above_status(|| io::stderr().lock().write_all(bytes))?;
         Ok(bytes.len())
     }
 

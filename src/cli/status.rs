@@ -329,8 +329,7 @@ mod tests {
     use crate::time::IntervalId;
 
     fn source(name: &str, watermark: Option<i64>, idle_seconds: i64) -> SourceProgress {
-        let mut metrics = SourceMetrics::default();
-        metrics.rows_in = 4_812;
+        let metrics = SourceMetrics { rows_in: 4_812, ..SourceMetrics::default() };
         SourceProgress {
             name: name.into(),
             metrics,
