@@ -21,6 +21,9 @@ const RUN_MAX: usize = 8_000;
 const SET_OPERATIONS_MAX: usize = 64;
 /// The most `[…]` in a row.
 const SUBSCRIPTS_MAX: usize = 32;
+/// The deepest nesting of calls that sqlparser reads in two ways, one after the other: an error inside them takes it twice
+/// the time per level.
+const TRIED_TWICE_MAX: usize = 8;
 /// The deepest tree of an expression, subqueries in it counted with it.
 pub(super) const EXPRESSION_DEPTH_MAX: usize = 160;
 /// sqlparser's own bound; a level of parentheses costs it a few.
@@ -39,7 +42,7 @@ pub(super) fn check_text(script: &str) -> Result<()> {
 pub(super) fn check_statement(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut open: Vec<Open<'_>> = Vec::new();
     let (mut run, mut weight, mut angles) = (0usize, 0usize, 0usize);
-    let (mut set_operations, mut subscripts) = (0usize, 0usize);
+    let (mut set_operations, mut subscripts, mut tried_twice) = (0usize, 0usize, 0usize);
     for (n, token) in tokens.iter().enumerate() {
         run += 1;
         match &token.token {
@@ -47,8 +50,10 @@ pub(super) fn check_statement(tokens: &[TokenWithSpan]) -> Result<()> {
                 let follows = n > 0 && tokens[n - 1].token == Token::RBracket && token.token == Token::LBracket;
                 subscripts = if follows { subscripts + 1 } else { 0 };
                 let added = if starts_query(tokens.get(n + 1)) { SUBQUERY_WEIGHT } else { 1 };
-                open.push(Open { token, run, weight: added });
+                let twice = n > 0 && is_tried_twice(&tokens[n - 1].token);
+                open.push(Open { token, run, weight: added, twice });
                 weight += added;
+                tried_twice += usize::from(twice);
                 run = 0;
             }
             Token::RParen | Token::RBracket | Token::RBrace => {
@@ -63,6 +68,7 @@ pub(super) fn check_statement(tokens: &[TokenWithSpan]) -> Result<()> {
                 }
                 run = opened.run;
                 weight -= opened.weight;
+                tried_twice -= usize::from(opened.twice);
             }
             Token::Comma => run = 0,
             Token::Lt => angles += 1,
@@ -81,7 +87,7 @@ pub(super) fn check_statement(tokens: &[TokenWithSpan]) -> Result<()> {
             },
             _ => {}
         }
-        if weight + TYPE_WEIGHT * angles > NESTING_MAX {
+        if weight + TYPE_WEIGHT * angles > NESTING_MAX || tried_twice > TRIED_TWICE_MAX {
             return Err(limit("brackets or subqueries are nested too deeply")
                 .at(token.span.into())
                 .help("take parts of the query out into views or WITH"));
@@ -111,6 +117,7 @@ struct Open<'a> {
     token: &'a TokenWithSpan,
     run: usize,
     weight: usize,
+    twice: bool,
 }
 
 /// Words that end a run: what follows them is another tree.
@@ -127,6 +134,32 @@ const CLAUSES: &[Keyword] = &[
     Keyword::JOIN,
     Keyword::ON,
 ];
+
+fn is_tried_twice(token: &Token) -> bool {
+    const CALLS: &[&str] = &[
+        "ARRAY",
+        "CAST",
+        "CEIL",
+        "CEILING",
+        "CONVERT",
+        "EXISTS",
+        "EXTRACT",
+        "FLOOR",
+        "INTERVAL",
+        "MATCH",
+        "NOT",
+        "OVERLAY",
+        "POSITION",
+        "SAFE_CAST",
+        "STRUCT",
+        "SUBSTR",
+        "SUBSTRING",
+        "TRIM",
+        "TRY_CAST",
+        "TRY_CONVERT",
+    ];
+    matches!(token, Token::Word(w) if CALLS.iter().any(|call| call.eq_ignore_ascii_case(&w.value)))
+}
 
 /// The error for an expression that is too long or too deep.
 pub(super) fn too_long() -> Error {

@@ -634,6 +634,9 @@ fn hostile_text_is_refused_and_never_overflows() {
         "SELECT ".to_owned() + &"CASE WHEN ".repeat(10_000),
         "SELECT ".to_owned() + &"a.".repeat(20_000),
         "EXPLAIN ".repeat(50_000),
+        // sqlparser would take minutes over these.
+        format!("SELECT {}1 +{}", "POSITION(".repeat(30), " IN 'a')".repeat(30)),
+        format!("SELECT {}1 +{}", "NOT (".repeat(30), ")".repeat(30)),
         format!("SELECT {} PARTITION BY a", vec!["1"; 3_900].join(" + ")),
         format!("SELECT * FROM SESSION((SELECT {}) PARTITION BY a, b, '1m')", vec!["1"; 3_900].join(" + ")),
         format!("SELECT * FROM TUMBLE(t, DESCRIPTOR({}), '1m')", vec!["1"; 3_900].join(" + ")),
@@ -656,4 +659,59 @@ fn hostile_text_is_refused_and_never_overflows() {
         let parsed = parse(&sql).unwrap_or_else(|e| panic!("{}: {e}", &sql[..40]));
         drop(parsed.clone());
     }
+}
+
+/// Flink's own Nexmark text: tables, views, functions and queries.
+const NEXMARK: &str = include_str!("nexmark_test.sql");
+
+#[test]
+fn nexmark_parses_unmodified() {
+    let parsed = parse(NEXMARK).unwrap_or_else(|e| panic!("{e}"));
+    let table = |name: &str| {
+        parsed
+            .iter()
+            .find_map(|p| match &p.statement {
+                Statement::CreateTable(t) if t.name.value == name => Some(t),
+                _ => None,
+            })
+            .unwrap()
+    };
+    let datagen = table("datagen");
+    assert_eq!(datagen.columns.len(), 5);
+    assert_eq!(datagen.watermark.as_ref().unwrap().column.value, "dateTime");
+    assert!(
+        datagen.columns[4]
+            .computed
+            .as_ref()
+            .unwrap()
+            .to_string()
+            .contains("WHEN event_type = 0 THEN person.`dateTime`")
+    );
+    assert_eq!(datagen.options.get("first-event.rate"), Some("10000"));
+    assert_eq!(table("nexmark_q10").partitioned_by.len(), 2);
+    let queries: Vec<(String, String)> = parsed
+        .iter()
+        .filter_map(|p| match &p.statement {
+            Statement::Insert(insert) => Some((insert.target.value.clone(), insert.query.query.to_string())),
+            Statement::NotYet { what, .. } => Some((String::new(), what.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(queries.len(), 24);
+    let not_yet: Vec<&str> =
+        queries.iter().filter(|(name, _)| name.is_empty()).map(|(_, what)| what.as_str()).collect();
+    assert_eq!(not_yet, ["FOR SYSTEM_TIME AS OF"]);
+    let query = |name: &str| &queries.iter().find(|(n, _)| n == name).unwrap().1;
+    assert!(
+        query("nexmark_q5")
+            .contains("FROM hop((SELECT * FROM bid), `dateTime`, INTERVAL '2' SECOND, INTERVAL '10' SECOND)"),
+        "{}",
+        query("nexmark_q5")
+    );
+    assert!(query("nexmark_q8").contains("JOIN (SELECT A.seller"), "{}", query("nexmark_q8"));
+    assert!(
+        query("nexmark_q11").contains("session((SELECT * FROM bid B), `dateTime`, INTERVAL '10' SECOND, bidder) B"),
+        "{}",
+        query("nexmark_q11")
+    );
 }
