@@ -325,7 +325,6 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
-    use crate::settings::Settings;
 
     /// One line a row: its weight and its first value.
     struct Plain;
@@ -400,8 +399,7 @@ mod tests {
         let mut printer = Printer::new(Screen::new(false, false), Host::system());
         printer.redirect(Some(Path::new("/no/such/folder/out.jsonl")));
         let schema = batch(1).schema();
-        let settings = Settings::default();
-        let info = OutputInfo { query: 1, schema, key: None, append_only: true, bounded: true, settings };
+        let info = OutputInfo { query: 1, schema, key: None, append_only: true, bounded: true };
         assert!(printer.open(&info).is_err());
     }
 

@@ -50,7 +50,7 @@ pub(super) fn run(
     scripts: &[Arc<Script>],
     variables: BTreeMap<String, String>,
 ) -> Result<Exit, Failure> {
-    let engine = Engine::builder().settings(settings).host(host.clone()).build()?;
+    let engine = Engine::builder().settings(settings).host(host.clone()).build();
     let interrupted = Arc::new(AtomicBool::new(false));
     #[cfg(unix)]
     signal_hook::flag::register(signal_hook::consts::SIGINT, interrupted.clone()).map_err(Error::from)?;
