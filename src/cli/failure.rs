@@ -74,9 +74,9 @@ impl Failure {
     pub(crate) fn render(&self, color: bool) -> String {
         let show = if color { render } else { render_plain };
         match &self.script {
-            Some(script) => show(&self.error, &script.text, &script.origin),
-            // Without its script a place means nothing.
-            None => {
+            Some(script) if self.error.span().is_some() => show(&self.error, &script.text, &script.origin),
+            // No script, or no place in it.
+            _ => {
                 let (error, help, reset) = if color {
                     ("\x1b[1;91merror\x1b[0m\x1b[1m", "\x1b[1;96mhelp\x1b[0m", "\x1b[0m")
                 } else {

@@ -325,7 +325,6 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
 
     use super::*;
-    use crate::settings::Settings;
 
     /// One line a row: its weight and its first value.
     struct Plain;

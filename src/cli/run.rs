@@ -61,6 +61,7 @@ impl Run<'_> {
     async fn explain(&self) -> Result<(), Failure> {
         let engine = self.engine()?;
         let mut printer = self.printer(&Control::new())?;
+        let mut first = true;
         for (script, parsed) in self.statements() {
             let located = |e: Error| Failure::in_script(e.at(parsed.span), script);
             if explainable(&parsed.statement) {
@@ -68,7 +69,10 @@ impl Run<'_> {
                 if let Outcome::Rows { schema, batches } =
                     engine.execute(&explain, &mut printer).await.map_err(located)?
                 {
-                    printer.plan(&schema, &batches).map_err(located)?;
+                    if !std::mem::take(&mut first) && printer.format.is_none() {
+                        printer.text("\n")?;
+                    }
+                    printer.plan(&schema, &batches)?;
                 }
             }
             if !matches!(parsed.statement, Statement::Explain { .. }) {

@@ -87,31 +87,47 @@ impl Driver {
         let ended = loop {
             if interrupted.swap(false, Ordering::SeqCst) {
                 self.engine.stop(query);
+                self.wait_until_gone(query);
                 break Ended::Stopped;
             }
-            // The query first: when it has ended, a failure of another one is not its business.
+            let mut state = self.shared.lock();
+            // Progress is as of the last interval: it counts for a new query only once a run that knows it is over.
+            let over = !state.running && !state.wake;
+            if let Some(failure) = state.failure.take() {
+                break Ended::Failed(failure);
+            }
+            drop(state);
             match self.engine.progress().queries.iter().find(|q| q.id == query) {
-                None => break self.shared.lock().failure.take().map_or(Ended::ByItself, Ended::Failed),
                 Some(QueryProgress { failed: Some(why), .. }) => {
                     let failure = self.shared.lock().failure.take();
                     break Ended::Failed(failure.unwrap_or_else(|| Error::execution(why.as_str())));
                 }
                 Some(QueryProgress { ended: true, .. }) => break Ended::ByItself,
-                Some(_) => {}
-            }
-            let state = self.shared.lock();
-            let mut state = match self.shared.changed.wait_timeout(state, LOOK) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-            if let Some(failure) = state.failure.take() {
-                break Ended::Failed(failure);
+                _ if over => break Ended::ByItself,
+                _ => self.wait(),
             }
         };
         let mut state = self.shared.lock();
         state.foreground = None;
         state.told.insert(query);
         ended
+    }
+
+    /// Waits for news, or for the time to look for Ctrl-C again.
+    fn wait(&self) {
+        let state = self.shared.lock();
+        let _ = self.shared.changed.wait_timeout(state, LOOK);
+    }
+
+    /// Waits a little until a query that was stopped prints no more.
+    fn wait_until_gone(&self, query: u64) {
+        for _ in 0..LEAVE.as_millis() / LOOK.as_millis() {
+            let alive = self.engine.progress().queries.iter().any(|q| q.id == query && !q.ended && q.failed.is_none());
+            if !alive || !self.shared.lock().running {
+                return;
+            }
+            self.wait();
+        }
     }
 
     /// Stops everything and waits a little for the interval that runs.
@@ -166,9 +182,13 @@ fn alive(progress: &Progress) -> usize {
     progress.queries.iter().filter(|q| !q.ended && q.failed.is_none()).count()
 }
 
+fn failed(progress: &Progress) -> usize {
+    progress.queries.iter().filter(|q| q.failed.is_some()).count()
+}
+
 /// Drives until every query has ended.
 fn drive(shared: &Shared, engine: &Engine, runtime: &tokio::runtime::Handle, screen: &Screen, control: &Control) {
-    let alive_before = alive(&engine.progress());
+    let failed_before = failed(&engine.progress());
     let mut meter = Meter::default();
     let mut observe = |progress: &Progress| {
         shared.news(progress).iter().for_each(|line| screen.say(line));
@@ -189,8 +209,7 @@ fn drive(shared: &Shared, engine: &Engine, runtime: &tokio::runtime::Handle, scr
     state.running = false;
     if let Err(error) = ran {
         // The other queries go on, but never the same failure for ever.
-        let left = alive(&progress);
-        state.wake |= left > 0 && left < alive_before;
+        state.wake |= alive(&progress) > 0 && failed(&progress) > failed_before;
         if state.foreground.is_some() {
             state.failure = Some(error);
         } else if !state.quit {
