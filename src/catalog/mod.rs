@@ -1,7 +1,7 @@
 //! What names mean: relations, their columns and time attributes, SQL functions, and how DataFusion's planner sees them.
 //!
 //! The [`Catalog`] holds relations and shows them to a DataFusion session whose optimizer rules are those that are right for
-//! streams (see [`session`]). Windowing calls are bound here, to a [`WindowNode`]. Knows nothing about connectors' code and
+//! streams (see `session`). Windowing calls are bound here, to a [`WindowNode`]. Knows nothing about connectors' code and
 //! about how plans run.
 
 mod bind;
