@@ -30,6 +30,8 @@ pub(super) fn state(clock: &Arc<IntervalClock>) -> SessionState {
         .with_batch_size(64 << 10)
         .with_information_schema(false)
         .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
+        // A scalar subquery over a stream changes with it: it must be a join, not a value computed once.
+        .set_bool("datafusion.optimizer.enable_physical_uncorrelated_scalar_subquery", false)
         .set_bool("datafusion.sql_parser.collect_spans", true)
         // 0.908 is a decimal, as in PostgreSQL and Flink: money times a rate is exact.
         .set_bool("datafusion.sql_parser.parse_float_as_decimal", true)

@@ -182,11 +182,6 @@ impl Engine {
             return Ok(Outcome::Done(tag.to_owned()));
         }
         let plan = plan::plan(&self.catalog(), &query, Purpose::View, None)?;
-        if plan.presentation.is_some() {
-            return Err(Error::unsupported("ORDER BY and LIMIT in a materialized view do not run yet")
-                .at(create.name.span)
-                .help("put them into the SELECT that reads the view"));
-        }
         let schema: SchemaRef = Arc::new(def.plan.schema().as_arrow().clone());
         let contents = Arc::new(Mutex::new(Contents::new(Arc::clone(&schema), plan.append_only)?));
         let snapshot = Arc::new(Snapshot::new(schema));

@@ -26,6 +26,8 @@ use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, OperatorId, WindowRole, WindowUse};
 use crate::time::WindowSpec;
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 
 /// The table of groups that belong to no window.
 const NO_WINDOW: i64 = i64::MAX;
@@ -50,7 +52,7 @@ impl Operate for Arc<Aggregate> {
         "AggregateExec"
     }
 
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
         Ok(Box::new(AggregateRun { aggregate: Arc::clone(self), context, locals: BTreeMap::new() }))
     }
 }
@@ -63,8 +65,9 @@ struct AggregateRun {
     locals: BTreeMap<i64, Local>,
 }
 
+#[async_trait]
 impl Run for AggregateRun {
-    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+    fn push(&mut self, _: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let aggregate = Arc::clone(&self.aggregate);
         let rows = batch.num_rows();
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
@@ -88,7 +91,7 @@ impl Run for AggregateRun {
         Ok(Vec::new())
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         let aggregate = Arc::clone(&self.aggregate);
         let context = Arc::clone(&self.context);
         let mut locals = std::mem::take(&mut self.locals);

@@ -17,6 +17,8 @@ use super::context::QueryContext;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::time::{Unit, WindowSpec};
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 
 /// Puts rows into windows.
 pub(super) struct Assign {
@@ -35,7 +37,7 @@ impl Operate for Assign {
         "AssignExec"
     }
 
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
         Ok(Box::new(AssignRun {
             time: Arc::clone(&self.time),
             spec: self.spec,
@@ -68,8 +70,9 @@ struct Assigned {
     null_time: u64,
 }
 
+#[async_trait]
 impl Run for AssignRun {
-    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+    fn push(&mut self, _: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let time = self.time.evaluate(&batch)?.into_array(batch.num_rows())?;
         let (times, unit) = micros(&time)?;
         let watermarks = self.row_watermark.map(|i| batch.column(i).as_primitive::<Int64Type>());
@@ -88,7 +91,7 @@ impl Run for AssignRun {
         Ok(vec![self.output(&batch, &assigned, unit)?])
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         Ok(Vec::new())
     }
 }

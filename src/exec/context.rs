@@ -73,6 +73,8 @@ pub struct QueryContext {
     late_rows: Mutex<Vec<RecordBatch>>,
     /// A LIMIT has let its last row through.
     done: AtomicBool,
+    /// Rows given to the bodies of recompute operators, by operator and input.
+    slots: Mutex<BTreeMap<(OperatorId, usize), Vec<RecordBatch>>>,
 }
 
 impl Default for QueryContext {
@@ -84,6 +86,7 @@ impl Default for QueryContext {
             counters: Counters::default(),
             late_rows: Mutex::default(),
             done: AtomicBool::new(false),
+            slots: Mutex::default(),
         }
     }
 }
@@ -134,6 +137,14 @@ impl QueryContext {
             TimeDomain::Processing => interval.now.0,
             TimeDomain::Unbounded => i64::MIN,
         }
+    }
+
+    pub(super) fn fill_slot(&self, id: OperatorId, input: usize, rows: RecordBatch) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert((id, input), vec![rows]);
+    }
+
+    pub(super) fn slot(&self, id: OperatorId, input: usize) -> Vec<RecordBatch> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id, input)).unwrap_or_default()
     }
 
     pub(super) fn keep_late(&self, rows: RecordBatch) {

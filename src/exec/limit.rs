@@ -8,6 +8,8 @@ use super::context::{OperatorState, QueryContext};
 use super::operator::{Operate, Run};
 use crate::error::Result;
 use crate::plan::OperatorId;
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 
 /// Lets the first rows through.
 pub(super) struct Limit {
@@ -21,7 +23,7 @@ impl Operate for Limit {
         "LimitExec"
     }
 
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
         let seen = context.with_state(self.id, || Ok(Count::default()), |count| Ok(count.decided))?;
         Ok(Box::new(LimitRun {
             context,
@@ -67,15 +69,16 @@ struct LimitRun {
     seen: usize,
 }
 
+#[async_trait]
 impl Run for LimitRun {
-    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+    fn push(&mut self, _: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let from = self.skip.saturating_sub(self.seen).min(batch.num_rows());
         let to = self.end.saturating_sub(self.seen).min(batch.num_rows());
         self.seen = self.seen.saturating_add(batch.num_rows());
         Ok(if from < to { vec![batch.slice(from, to - from)] } else { Vec::new() })
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         let seen = self.seen;
         self.context.with_state(
             self.id,
@@ -100,7 +103,7 @@ impl Operate for Once {
         "OnceExec"
     }
 
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
         Ok(Box::new(OnceRun { first: context.interval().first }))
     }
 }
@@ -109,16 +112,17 @@ struct OnceRun {
     first: bool,
 }
 
+#[async_trait]
 impl Run for OnceRun {
     fn reads(&self) -> bool {
         self.first
     }
 
-    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+    fn push(&mut self, _: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         Ok(vec![batch])
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         Ok(Vec::new())
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use arrow::compute::SortOptions;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
+use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
@@ -18,11 +20,14 @@ use super::assign::Assign;
 use super::groups::Call;
 use super::limit::{Limit, Once};
 use super::operator::{Operate, OperatorExec};
+use super::recompute::{Input, Recompute};
 use super::session::SessionAggregate;
-use super::source::Source;
+use super::source::{Slot, Source};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
-use crate::plan::{AggregateOperator, AssignOperator, IntervalPlan, Operator, OperatorNode, ROW_WATERMARK};
+use crate::plan::{
+    AggregateOperator, AssignOperator, IntervalPlan, Operator, OperatorNode, ROW_WATERMARK, RecomputeOperator,
+};
 use crate::time::WindowSpec;
 
 /// Lowers an interval plan.
@@ -30,11 +35,20 @@ use crate::time::WindowSpec;
 /// # Errors
 /// When an expression has no physical form.
 pub(super) async fn lower(plan: &IntervalPlan, session: &SessionState) -> Result<Arc<dyn ExecutionPlan>> {
-    let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Operators)]);
+    let planner =
+        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Operators { batch: batch_session(session) })]);
     Ok(planner.create_physical_plan(&plan.logical, session).await?)
 }
 
-struct Operators;
+/// The session that bodies are planned in: they are ordinary batch plans, with every physical rule that inserts sorts.
+fn batch_session(session: &SessionState) -> SessionState {
+    let rules = datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new().rules;
+    SessionStateBuilder::new_from_existing(session.clone()).with_physical_optimizer_rules(rules).build()
+}
+
+struct Operators {
+    batch: SessionState,
+}
 
 #[async_trait]
 impl ExtensionPlanner for Operators {
@@ -49,15 +63,17 @@ impl ExtensionPlanner for Operators {
     ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
         let Some(node) = node.as_any().downcast_ref::<OperatorNode>() else { return Ok(None) };
         let schema: SchemaRef = Arc::new(node.schema.as_arrow().clone());
-        let lowering = Lowering {
-            planner,
-            session,
-            planning,
-            input: logical_inputs.first().copied(),
-            schema: Arc::clone(&schema),
+        let lowering = Lowering { planner, session, planning, inputs: logical_inputs, schema: Arc::clone(&schema) };
+        let operator: Arc<dyn Operate> = match &node.operator {
+            Operator::Recompute(recompute) => {
+                let own =
+                    DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Self { batch: self.batch.clone() })]);
+                let body = own.create_physical_plan(&recompute.body, &self.batch).await?;
+                Arc::new(Arc::new(lowering.recompute(recompute, body)?))
+            }
+            other => lowering.lower(other)?,
         };
-        let operator = lowering.lower(&node.operator)?;
-        Ok(Some(Arc::new(OperatorExec::new(operator, physical_inputs.first().cloned(), schema))))
+        Ok(Some(Arc::new(OperatorExec::new(operator, physical_inputs.to_vec(), schema))))
     }
 }
 
@@ -65,7 +81,7 @@ struct Lowering<'a> {
     planner: &'a dyn PhysicalPlanner,
     session: &'a dyn Session,
     planning: &'a PhysicalPlanningContext,
-    input: Option<&'a LogicalPlan>,
+    inputs: &'a [&'a LogicalPlan],
     schema: SchemaRef,
 }
 
@@ -83,11 +99,54 @@ impl Lowering<'_> {
             }
             Operator::Limit(limit) => Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch }),
             Operator::Once => Arc::new(Once),
+            Operator::Slot(slot) => Arc::new(Slot { id: slot.id, input: slot.input }),
+            Operator::Recompute(_) => return Err(DataFusionError::Internal("a body is lowered first".to_owned())),
         })
     }
 
     fn input(&self) -> DfResult<&LogicalPlan> {
-        self.input.ok_or_else(|| DataFusionError::Internal("an operator without its input".to_owned()))
+        self.inputs
+            .first()
+            .copied()
+            .ok_or_else(|| DataFusionError::Internal("an operator without its input".to_owned()))
+    }
+
+    fn recompute(&self, operator: &RecomputeOperator, body: Arc<dyn ExecutionPlan>) -> DfResult<Recompute> {
+        let mut inputs = Vec::new();
+        for (plan, keys) in self.inputs.iter().zip(&operator.keys) {
+            let schema = plan.schema();
+            let physical = |e: &Expr| self.planner.create_physical_expr(e, schema, self.session, self.planning);
+            let hidden = |name: &str| schema.fields().iter().position(|f| f.name() == name);
+            let (watermark, weight) = (hidden(ROW_WATERMARK), hidden(WEIGHT_COLUMN));
+            let visible: Vec<usize> =
+                (0..schema.fields().len()).filter(|i| Some(*i) != watermark && Some(*i) != weight).collect();
+            inputs.push(Input {
+                keys: keys.iter().map(physical).collect::<DfResult<Vec<_>>>()?,
+                schema: Arc::new(schema.as_arrow().project(&visible)?),
+                visible,
+                weight,
+            });
+        }
+        let first = self.input()?;
+        let arrow = first.schema().as_arrow();
+        let key_types = inputs
+            .first()
+            .map_or(Ok(Vec::new()), |i| i.keys.iter().map(|k| k.data_type(arrow)).collect::<DfResult<_>>())?;
+        let order = operator.order.iter().map(|key| {
+            let expr = self.planner.create_physical_expr(&key.expr, first.schema(), self.session, self.planning)?;
+            Ok((expr, SortOptions { descending: !key.asc, nulls_first: key.nulls_first }))
+        });
+        Ok(Recompute {
+            id: operator.id,
+            body,
+            inputs,
+            key_types,
+            order: order.collect::<DfResult<Vec<_>>>()?,
+            unique: operator.unique.clone(),
+            expiry: operator.expiry.clone(),
+            weighted: operator.weighted,
+            schema: Arc::clone(&self.schema),
+        })
     }
 
     fn assign(&self, assign: &AssignOperator) -> DfResult<Assign> {

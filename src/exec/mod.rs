@@ -15,6 +15,7 @@ mod lower;
 mod operator;
 mod present;
 mod query;
+mod recompute;
 mod session;
 mod source;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -27,32 +28,33 @@ pub(super) trait Operate: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Starts an interval.
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>>;
+    fn start(&self, context: Arc<QueryContext>, task: &Arc<TaskContext>) -> Result<Box<dyn Run>>;
 }
 
 /// An operator at work on one interval.
+#[async_trait]
 pub(super) trait Run: Send {
     /// Whether the operator reads its input in this interval.
     fn reads(&self) -> bool {
         true
     }
 
-    /// Takes a batch of the input; what can be handed on at once is.
-    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>>;
+    /// Takes a batch of an input; what can be handed on at once is.
+    fn push(&mut self, input: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>>;
 
-    /// The input of the interval is complete.
-    fn finish(&mut self) -> Result<Vec<RecordBatch>>;
+    /// All inputs of the interval are complete.
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>>;
 }
 
-/// Runs an operator in a physical plan. The output is one partition; the input's partitions are read one after the other.
+/// Runs an operator in a physical plan. The output is one partition; the inputs' partitions are read one after the other.
 pub(super) struct OperatorExec {
     operator: Arc<dyn Operate>,
-    input: Option<Arc<dyn ExecutionPlan>>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
 }
 
 impl OperatorExec {
-    pub(super) fn new(operator: Arc<dyn Operate>, input: Option<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Self {
+    pub(super) fn new(operator: Arc<dyn Operate>, inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Self {
         let equivalence = EquivalenceProperties::new(schema);
         // An interval's rows end: to DataFusion every plan of ours is bounded, or it would refuse most of them.
         let properties = PlanProperties::new(
@@ -62,7 +64,7 @@ impl OperatorExec {
             Boundedness::Bounded,
         )
         .with_scheduling_type(SchedulingType::Cooperative);
-        Self { operator, input, properties: Arc::new(properties) }
+        Self { operator, inputs, properties: Arc::new(properties) }
     }
 }
 
@@ -88,7 +90,7 @@ impl ExecutionPlan for OperatorExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.input.iter().collect()
+        self.inputs.iter().collect()
     }
 
     fn replace_children(
@@ -98,7 +100,7 @@ impl ExecutionPlan for OperatorExec {
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
         Ok(Arc::new(Self {
             operator: Arc::clone(&self.operator),
-            input: children.into_iter().next(),
+            inputs: children,
             properties: Arc::clone(&self.properties),
         }))
     }
@@ -119,9 +121,10 @@ impl ExecutionPlan for OperatorExec {
             return Err(DataFusionError::Internal(format!("{} has one partition", self.operator.name())));
         }
         let context = QueryContext::of(&task)?;
-        let run = self.operator.start(context)?;
+        let run = self.operator.start(context, &task)?;
         let schema = self.schema();
-        let state = Work { run, input: self.input.clone(), task, partition: 0, current: None, finished: false };
+        let state =
+            Work { run, inputs: self.inputs.clone(), task, at: 0, partition: 0, current: None, finished: false };
         let batches = stream::try_unfold(state, |mut work| async move {
             match work.next().await? {
                 Some(batches) => Ok::<_, DataFusionError>(Some((batches, work))),
@@ -138,8 +141,10 @@ impl ExecutionPlan for OperatorExec {
 
 struct Work {
     run: Box<dyn Run>,
-    input: Option<Arc<dyn ExecutionPlan>>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
     task: Arc<TaskContext>,
+    /// The input that is read.
+    at: usize,
     partition: usize,
     current: Option<SendableRecordBatchStream>,
     finished: bool,
@@ -151,30 +156,28 @@ impl Work {
         if self.finished {
             return Ok(None);
         }
-        if let Some(input) = self.input.clone().filter(|_| self.run.reads()) {
-            while self.partition < input.output_partitioning().partition_count() {
-                if self.current.is_none() {
-                    self.current = Some(input.execute(self.partition, Arc::clone(&self.task))?);
-                }
-                match self.current.as_mut() {
-                    Some(stream) => match stream.next().await {
-                        Some(batch) => {
-                            let batch = batch?;
-                            if batch.num_rows() == 0 {
-                                continue;
-                            }
-                            return Ok(Some(self.run.push(batch)?));
-                        }
-                        None => {
-                            self.current = None;
-                            self.partition += 1;
-                        }
-                    },
-                    None => break,
-                }
+        while self.run.reads() {
+            let Some(input) = self.inputs.get(self.at).cloned() else { break };
+            if self.partition >= input.output_partitioning().partition_count() {
+                self.at += 1;
+                self.partition = 0;
+                continue;
+            }
+            let mut stream = match self.current.take() {
+                Some(stream) => stream,
+                None => input.execute(self.partition, Arc::clone(&self.task))?,
+            };
+            let Some(batch) = stream.next().await else {
+                self.partition += 1;
+                continue;
+            };
+            self.current = Some(stream);
+            let batch = batch?;
+            if batch.num_rows() > 0 {
+                return Ok(Some(self.run.push(self.at, batch)?));
             }
         }
         self.finished = true;
-        Ok(Some(self.run.finish()?))
+        Ok(Some(self.run.finish().await?))
     }
 }

@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 use crate::plan::{EmitAt, WindowRole};
 use crate::state::KeyIndex;
 use crate::time::unit_of;
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 
 /// An aggregate whose window is a session.
 pub(super) struct SessionAggregate {
@@ -37,7 +39,7 @@ impl Operate for Arc<SessionAggregate> {
         "SessionExec"
     }
 
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
         let keys = KeyIndex::new(&self.aggregate.key_types)?;
         Ok(Box::new(SessionRun { session: Arc::clone(self), context, keys, rows: Vec::new(), batches: Vec::new() }))
     }
@@ -63,8 +65,9 @@ struct Cluster {
     old: Vec<Open>,
 }
 
+#[async_trait]
 impl Run for SessionRun {
-    fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+    fn push(&mut self, _: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let aggregate = &self.session.aggregate;
         let rows = batch.num_rows();
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
@@ -87,7 +90,7 @@ impl Run for SessionRun {
         Ok(Vec::new())
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         let session = Arc::clone(&self.session);
         let aggregate = &session.aggregate;
         let Some(window) = &aggregate.window else { return Err(Error::internal("a session without a window")) };

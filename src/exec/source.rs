@@ -8,7 +8,9 @@ use arrow::datatypes::SchemaRef;
 use super::context::QueryContext;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
-use crate::plan::ROW_WATERMARK;
+use crate::plan::{OperatorId, ROW_WATERMARK};
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
 
 pub(super) struct Source {
     /// Index of the source in the plan.
@@ -22,7 +24,7 @@ impl Operate for Source {
         "SourceExec"
     }
 
-    fn start(&self, context: Arc<QueryContext>) -> Result<Box<dyn Run>> {
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
         Ok(Box::new(SourceRun { context, source: self.source, schema: Arc::clone(&self.schema) }))
     }
 }
@@ -33,12 +35,13 @@ struct SourceRun {
     schema: SchemaRef,
 }
 
+#[async_trait]
 impl Run for SourceRun {
-    fn push(&mut self, _: RecordBatch) -> Result<Vec<RecordBatch>> {
+    fn push(&mut self, _: usize, _: RecordBatch) -> Result<Vec<RecordBatch>> {
         Err(Error::internal("a source has no input"))
     }
 
-    fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
         let interval = self.context.interval();
         let Some(input) = interval.sources.get(self.source) else { return Ok(Vec::new()) };
         input.batches.iter().map(|batch| self.select(batch)).collect()
@@ -58,5 +61,34 @@ impl SourceRun {
         let columns = self.schema.fields().iter().map(|f| column(f.name())).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+    }
+}
+
+/// Hands on the rows that an operator gives to the body that it recomputes.
+pub(super) struct Slot {
+    pub(super) id: OperatorId,
+    pub(super) input: usize,
+}
+
+impl Operate for Slot {
+    fn name(&self) -> &'static str {
+        "SlotExec"
+    }
+
+    fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
+        Ok(Box::new(SlotRun(context.slot(self.id, self.input))))
+    }
+}
+
+struct SlotRun(Vec<RecordBatch>);
+
+#[async_trait]
+impl Run for SlotRun {
+    fn push(&mut self, _: usize, _: RecordBatch) -> Result<Vec<RecordBatch>> {
+        Err(Error::internal("a slot has no input"))
+    }
+
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+        Ok(std::mem::take(&mut self.0))
     }
 }

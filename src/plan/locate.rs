@@ -10,7 +10,6 @@ use crate::error::Span;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Clause {
     Join,
-    Over,
     OrderBy,
     Subquery,
     SetOperation,

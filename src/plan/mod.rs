@@ -24,8 +24,8 @@ use sqlparser::ast::Spanned;
 pub use attribute::{TimeDomain, WindowRole};
 pub use explain::explain;
 pub use operator::{
-    AggregateOperator, AssignOperator, EmitAt, LimitOperator, Operator, OperatorId, OperatorNode, SourceOperator,
-    WindowUse,
+    AggregateOperator, AssignOperator, EmitAt, Expiry, LimitOperator, Operator, OperatorId, OperatorNode,
+    RecomputeOperator, SlotOperator, SourceOperator, WindowUse,
 };
 
 use crate::catalog::Catalog;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use datafusion::common::DFSchemaRef;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
+use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 
 use super::attribute::{TimeDomain, WindowRole};
 use crate::time::WindowSpec;
@@ -18,8 +18,8 @@ pub type OperatorId = usize;
 pub struct OperatorNode {
     /// What it does.
     pub operator: Operator,
-    /// What it does it to; a source has none.
-    pub input: Option<LogicalPlan>,
+    /// What it does it to; a source has none, a join two.
+    pub inputs: Vec<LogicalPlan>,
     /// Its columns, hidden ones last.
     pub schema: DFSchemaRef,
 }
@@ -35,6 +35,10 @@ pub enum Operator {
     Aggregate(AggregateOperator),
     /// The first rows only.
     Limit(LimitOperator),
+    /// Anything else that has a key: recomputed for the keys that an interval touches.
+    Recompute(RecomputeOperator),
+    /// Where the rows of an input of a [`RecomputeOperator`] enter its body.
+    Slot(SlotOperator),
     /// Rows of the query's text (VALUES), in the first interval only.
     Once,
 }
@@ -104,6 +108,49 @@ pub struct WindowUse {
     pub sources: Vec<usize>,
 }
 
+/// Recomputes a stock operator for the keys that an interval touches: its rows before and after, and the difference.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RecomputeOperator {
+    /// Its id.
+    pub id: OperatorId,
+    /// The stock operator, over [`SlotOperator`]s.
+    pub body: LogicalPlan,
+    /// The key of each input's rows: rows of one key decide the output of that key alone.
+    pub keys: Vec<Vec<Expr>>,
+    /// The order that the rows are given to the body in; what ties is ordered by the whole row, so that no tie is left to chance.
+    pub order: Vec<SortExpr>,
+    /// Columns of the output that identify a row, when known.
+    pub unique: Option<Vec<usize>>,
+    /// The part of the key that is a window, when its closing frees the rows.
+    pub expiry: Option<Expiry>,
+    /// Whether its rows come with weights: not so when it can be proved that they only come.
+    pub weighted: bool,
+}
+
+/// Rows are freed when the window in their key closes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Expiry {
+    /// Position in the key.
+    pub position: usize,
+    /// Which of the window's columns it is.
+    pub role: WindowRole,
+    /// The window.
+    pub spec: WindowSpec,
+    /// What closes it.
+    pub domain: TimeDomain,
+    /// The sources whose watermark closes it.
+    pub sources: Vec<usize>,
+}
+
+/// A leaf of a recomputed body.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SlotOperator {
+    /// The recompute operator.
+    pub id: OperatorId,
+    /// Which of its inputs.
+    pub input: usize,
+}
+
 /// Lets the first rows through.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LimitOperator {
@@ -120,7 +167,7 @@ impl Operator {
         match self {
             Self::Assign(assign) => vec![assign.time.clone()],
             Self::Aggregate(aggregate) => aggregate.group.iter().chain(&aggregate.aggregates).cloned().collect(),
-            Self::Source(_) | Self::Limit(_) | Self::Once => Vec::new(),
+            Self::Source(_) | Self::Limit(_) | Self::Recompute(_) | Self::Slot(_) | Self::Once => Vec::new(),
         }
     }
 }
@@ -156,6 +203,13 @@ impl fmt::Display for Operator {
                 })
             }
             Self::Limit(l) => write!(f, "Limit #{}: skip {}, fetch {}", l.id, l.skip, l.fetch),
+            Self::Recompute(r) => {
+                let keys: Vec<_> = r.keys.iter().map(|k| format!("[{}]", list(k))).collect();
+                let body = r.body.display().to_string();
+                write!(f, "Recompute (keyed recompute) #{}: {body} by key {}", r.id, keys.join(" = "))?;
+                f.write_str(if r.weighted { ", emits changes" } else { "" })
+            }
+            Self::Slot(s) => write!(f, "Slot: input {} of #{}", s.input, s.id),
             Self::Once => f.write_str("Once: in the first interval"),
         }
     }
@@ -163,7 +217,7 @@ impl fmt::Display for Operator {
 
 impl PartialOrd for OperatorNode {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.input.partial_cmp(&other.input).filter(|o| *o != Ordering::Equal || self == other)
+        self.inputs.partial_cmp(&other.inputs).filter(|o| *o != Ordering::Equal || self == other)
     }
 }
 
@@ -173,7 +227,7 @@ impl UserDefinedLogicalNodeCore for OperatorNode {
     }
 
     fn inputs(&self) -> Vec<&LogicalPlan> {
-        self.input.iter().collect()
+        self.inputs.iter().collect()
     }
 
     fn schema(&self) -> &DFSchemaRef {
@@ -193,6 +247,6 @@ impl UserDefinedLogicalNodeCore for OperatorNode {
         if exprs != self.operator.exprs() {
             return Err(DataFusionError::Internal("an operator's expressions can't be rewritten".to_owned()));
         }
-        Ok(Self { operator: self.operator.clone(), input: inputs.into_iter().next(), schema: self.schema.clone() })
+        Ok(Self { operator: self.operator.clone(), inputs, schema: self.schema.clone() })
     }
 }

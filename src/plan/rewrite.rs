@@ -6,6 +6,7 @@
 
 mod aggregate;
 mod linear;
+mod recompute;
 mod window;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -53,7 +54,7 @@ pub(super) fn incrementalize(
         closes: false,
         processing_time: false,
     };
-    let (plan, presentation) = split_presentation(plan);
+    let (plan, presentation) = rewriter.split_presentation(plan)?;
     let stream = rewriter.rewrite(plan, false)?;
     if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
         let error = Error::sql("EMIT ON WINDOW CLOSE, but no window of this query ever closes");
@@ -62,8 +63,7 @@ pub(super) fn incrementalize(
             .help("group by window_start, window_end of a TUMBLE, HOP, CUMULATE or SESSION over a watermarked column")
             .help("or emit updates: EMIT CHANGES"));
     }
-    let presentation = rewriter.keep_or_limit(presentation, &stream)?;
-    let (stream, presentation) = presentation.apply(stream)?;
+    let presentation = presentation.filter(|_| purpose == Purpose::Output);
     if let Some((table, column)) = rewriter.window_without_watermark(plan) {
         rewriter.notices.push(format!(
             "windows over '{column}' never close by themselves: declare WATERMARK FOR {column} in the DDL of '{table}'"
@@ -187,16 +187,32 @@ impl Rewriter<'_> {
                 None => Err(Error::internal(format!("no rule for {}", node.name()))),
             },
             LogicalPlan::Limit(limit) => {
-                let input = self.rewrite(&limit.input, want_watermark)?;
                 let (skip, fetch) = limit_of(limit)?;
+                if let LogicalPlan::Sort(sort) = limit.input.as_ref() {
+                    let input = self.rewrite(&sort.input, false)?;
+                    return self.top_n(input, plan, &sort.expr);
+                }
+                let input = self.rewrite(&limit.input, want_watermark)?;
                 match fetch {
                     Some(fetch) if !input.has(WEIGHT_COLUMN) => self.limit(input, skip, fetch),
-                    _ => Err(self.not_yet("LIMIT over a result whose rows change", Clause::OrderBy)),
+                    _ => self.top_n(input, plan, &[]),
                 }
             }
-            LogicalPlan::Sort(_) => Err(self.not_yet("ORDER BY over a stream", Clause::OrderBy)),
-            LogicalPlan::Join(_) => Err(self.not_yet("a join over streams", Clause::Join)),
-            LogicalPlan::Window(_) => Err(self.not_yet("OVER over a stream", Clause::Over)),
+            LogicalPlan::Sort(sort) if sort.fetch.is_some() => {
+                let input = self.rewrite(&sort.input, false)?;
+                self.top_n(input, plan, &sort.expr)
+            }
+            // Without a limit, the order of a part of a query means nothing.
+            LogicalPlan::Sort(sort) => self.rewrite(&sort.input, want_watermark),
+            LogicalPlan::Join(join) => {
+                let left = self.rewrite(&join.left, false)?;
+                let right = self.rewrite(&join.right, false)?;
+                self.join(left, right, join)
+            }
+            LogicalPlan::Window(window) => {
+                let input = self.rewrite(&window.input, false)?;
+                self.over(input, window)
+            }
             LogicalPlan::Distinct(_) => Err(self.not_yet("DISTINCT ON over a stream", Clause::OrderBy)),
             LogicalPlan::RecursiveQuery(_) => Err(self.not_yet("WITH RECURSIVE over a stream", Clause::SetOperation)),
             LogicalPlan::Subquery(_) => Err(self.not_yet("a subquery over a stream", Clause::Subquery)),
@@ -297,27 +313,43 @@ impl Rewriter<'_> {
         id
     }
 
-    /// Whether ORDER BY and LIMIT at the top can be kept for a finished result: only when every input ends by itself.
-    fn keep_or_limit(&mut self, presentation: Option<Presentation>, stream: &Stream) -> Result<Top> {
-        let Some(top) = presentation else { return Ok(Top::None) };
-        let bounded = self.sources.iter().all(|s| {
-            matches!(self.catalog.get(&s.table), Some(Relation::Table(table)) if table.description.bounded && !table.description.live)
-        });
-        if bounded && self.emit.is_none() {
-            return Ok(Top::Keep(top));
-        }
-        match top {
-            Presentation { ref sort, skip, fetch: Some(fetch) } if sort.is_empty() && !stream.has(WEIGHT_COLUMN) => {
-                let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
-                Ok(Top::Limit(LimitOperator { id, skip, fetch }))
+    /// Takes ORDER BY, LIMIT and OFFSET off the top of a plan, where they only order and cut a finished result: when every
+    /// input ends by itself. Over a stream LIMIT stays part of the query, and ORDER BY alone orders what an interval brings.
+    fn split_presentation<'p>(&mut self, plan: &'p LogicalPlan) -> Result<(&'p LogicalPlan, Option<Presentation>)> {
+        let finished = self.emit.is_none() && self.is_bounded(plan)?;
+        match plan {
+            LogicalPlan::Limit(limit) if finished => {
+                let (skip, fetch) = limit_of(limit)?;
+                Ok(match limit.input.as_ref() {
+                    LogicalPlan::Sort(sort) => {
+                        (&sort.input, Some(Presentation { sort: sort.expr.clone(), skip, fetch }))
+                    }
+                    input => (input, Some(Presentation { sort: Vec::new(), skip, fetch })),
+                })
             }
-            Presentation { fetch: None, skip: 0, .. } if !stream.has(WEIGHT_COLUMN) && self.closes => {
-                self.notices
-                    .push("ORDER BY orders the rows of each interval; a stream as a whole has no order".to_owned());
-                Ok(Top::Keep(top))
+            LogicalPlan::Sort(sort) if finished || sort.fetch.is_none() => {
+                if !finished {
+                    self.notices
+                        .push("ORDER BY orders the rows of each interval; a stream as a whole has no order".to_owned());
+                }
+                Ok((&sort.input, Some(Presentation { sort: sort.expr.clone(), skip: 0, fetch: sort.fetch })))
             }
-            _ => Err(self.not_yet("ORDER BY or LIMIT over a stream", Clause::OrderBy)),
+            _ => Ok((plan, None)),
         }
+    }
+
+    /// Whether every table that a plan reads ends by itself.
+    fn is_bounded(&self, plan: &LogicalPlan) -> Result<bool> {
+        let mut bounded = true;
+        plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                bounded &= stream_name(scan).is_some_and(|name| {
+                    matches!(self.catalog.get(&name), Some(Relation::Table(t)) if t.description.bounded && !t.description.live)
+                });
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(bounded)
     }
 
     /// The table and column of a window that nothing closes, for a notice.
@@ -342,48 +374,6 @@ impl Rewriter<'_> {
     }
 }
 
-/// What becomes of ORDER BY and LIMIT at the top.
-enum Top {
-    None,
-    Keep(Presentation),
-    Limit(LimitOperator),
-}
-
-impl Top {
-    fn apply(self, stream: Stream) -> Result<(Stream, Option<Presentation>)> {
-        Ok(match self {
-            Self::None => (stream, None),
-            Self::Keep(presentation) => (stream, Some(presentation)),
-            Self::Limit(limit) => {
-                let schema = stream.schema().clone();
-                let plan = node(Operator::Limit(limit), Some(stream.plan), schema);
-                (Stream { plan, ..stream }, None)
-            }
-        })
-    }
-}
-
-/// Takes ORDER BY, LIMIT and OFFSET off the top of a plan.
-fn split_presentation(plan: &LogicalPlan) -> (&LogicalPlan, Option<Presentation>) {
-    let mut top = Presentation { sort: Vec::new(), skip: 0, fetch: None };
-    let mut rest = plan;
-    if let LogicalPlan::Limit(limit) = rest
-        && let Ok((skip, fetch)) = limit_of(limit)
-    {
-        (top.skip, top.fetch) = (skip, fetch);
-        rest = &limit.input;
-    }
-    if let LogicalPlan::Sort(sort) = rest {
-        top.sort = sort.expr.clone();
-        // The optimizer pushes skip + fetch into the sort; the limit above knows both.
-        if std::ptr::eq(rest, plan) {
-            top.fetch = sort.fetch;
-        }
-        rest = &sort.input;
-    }
-    if std::ptr::eq(rest, plan) { (plan, None) } else { (rest, Some(top)) }
-}
-
 fn limit_of(limit: &datafusion::logical_expr::Limit) -> Result<(usize, Option<usize>)> {
     match (limit.get_skip_type()?, limit.get_fetch_type()?) {
         (SkipType::Literal(skip), FetchType::Literal(fetch)) => Ok((skip, fetch)),
@@ -405,8 +395,8 @@ fn once(plan: &LogicalPlan) -> Stream {
 }
 
 /// The logical node of an operator.
-fn node(operator: Operator, input: Option<LogicalPlan>, schema: DFSchema) -> LogicalPlan {
-    let node = OperatorNode { operator, input, schema: Arc::new(schema) };
+fn node(operator: Operator, inputs: impl IntoIterator<Item = LogicalPlan>, schema: DFSchema) -> LogicalPlan {
+    let node = OperatorNode { operator, inputs: inputs.into_iter().collect(), schema: Arc::new(schema) };
     LogicalPlan::Extension(Extension { node: Arc::new(node) })
 }
 

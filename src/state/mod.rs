@@ -6,8 +6,10 @@
 
 mod column;
 mod index;
+mod rows;
 mod table;
 
 pub use column::StateColumn;
 pub use index::KeyIndex;
+pub use rows::RowStore;
 pub use table::{NEW, StateTable};

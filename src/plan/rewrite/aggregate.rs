@@ -6,7 +6,6 @@ use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Aggregate, Expr};
 
 use super::super::attribute::{Attribute, TimeDomain, WindowRole};
-use super::super::locate::Clause;
 use super::super::operator::{AggregateOperator, EmitAt, Operator, WindowUse};
 use super::linear::session_first;
 use super::{Rewriter, Stream, node, with_hidden};
@@ -17,11 +16,9 @@ use crate::time::WindowSpec;
 
 impl Rewriter<'_> {
     pub(super) fn aggregate(&mut self, input: Stream, aggregate: &Aggregate) -> Result<Stream> {
-        if aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))) {
-            return Err(self.not_yet("GROUPING SETS, CUBE and ROLLUP over a stream", Clause::GroupBy));
-        }
-        if input.has(WEIGHT_COLUMN) {
-            return Err(self.not_yet("an aggregate over a result whose rows change", Clause::GroupBy));
+        let sets = aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
+        if sets || input.has(WEIGHT_COLUMN) {
+            return self.aggregate_again(input, aggregate, sets);
         }
         let attributes: Vec<Attribute> = aggregate.group_expr.iter().map(|e| input.attribute(e)).collect();
         let window = window_use(&attributes, &input);

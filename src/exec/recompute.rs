@@ -1,0 +1,336 @@
+//! Keyed recompute: fetch the rows of the keys that an interval touches, before and after; run the stock operator on both; the
+//! difference is what comes out.
+//!
+//! It makes every operator with a key correct: joins of all kinds, OVER, Top-N, aggregates over rows that come and go. An
+//! operator without a key has the empty one, and is computed again whole. The rows are given to the stock operator in an order
+//! that depends on the rows alone, so that what it does with ties depends neither on arrival nor on how the stream was cut,
+//! and the result "before" is the one that came out the last time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::{SortOptions, take};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
+use arrow::row::{RowConverter, SortField};
+use async_trait::async_trait;
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::execution_plan::reset_plan_states;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use futures::StreamExt;
+
+use super::assign::{WINDOW_TIME_GAP, micros};
+use super::context::{OperatorState, QueryContext};
+use super::operator::{Operate, Run};
+use crate::error::{Error, Result};
+use crate::plan::{Expiry, OperatorId, WindowRole};
+use crate::state::{KeyIndex, RowStore};
+use crate::time::WindowSpec;
+
+/// What is fixed when it is planned.
+pub(super) struct Recompute {
+    pub(super) id: OperatorId,
+    pub(super) body: Arc<dyn ExecutionPlan>,
+    pub(super) inputs: Vec<Input>,
+    pub(super) key_types: Vec<DataType>,
+    pub(super) order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
+    pub(super) unique: Option<Vec<usize>>,
+    pub(super) expiry: Option<Expiry>,
+    pub(super) weighted: bool,
+    pub(super) schema: SchemaRef,
+}
+
+/// One input.
+pub(super) struct Input {
+    /// The key, over all columns.
+    pub(super) keys: Vec<Arc<dyn PhysicalExpr>>,
+    /// The columns that the body sees.
+    pub(super) visible: Vec<usize>,
+    pub(super) schema: SchemaRef,
+    /// The column of weights.
+    pub(super) weight: Option<usize>,
+}
+
+/// Rows by column, and how often each comes (+) or goes (−).
+struct Weighted {
+    columns: Vec<ArrayRef>,
+    weights: Vec<i64>,
+}
+
+/// What an interval brings of one input.
+struct Delta {
+    keys: Vec<ArrayRef>,
+    rows: Weighted,
+}
+
+impl Operate for Arc<Recompute> {
+    fn name(&self) -> &'static str {
+        "RecomputeExec"
+    }
+
+    fn start(&self, context: Arc<QueryContext>, task: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
+        let deltas = self.inputs.iter().map(|_| Vec::new()).collect();
+        Ok(Box::new(RecomputeRun { recompute: Arc::clone(self), context, task: Arc::clone(task), deltas }))
+    }
+}
+
+/// The rows of every input.
+struct Stores(Vec<RowStore>);
+
+impl OperatorState for Stores {
+    fn commit(&mut self) -> Result<()> {
+        self.0.iter_mut().try_for_each(RowStore::commit)
+    }
+
+    fn rollback(&mut self) {
+        self.0.iter_mut().for_each(RowStore::rollback);
+    }
+
+    fn rows(&self) -> usize {
+        self.0.iter().map(RowStore::len).sum()
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.iter().map(RowStore::bytes).sum()
+    }
+}
+
+struct RecomputeRun {
+    recompute: Arc<Recompute>,
+    context: Arc<QueryContext>,
+    task: Arc<TaskContext>,
+    deltas: Vec<Vec<Delta>>,
+}
+
+#[async_trait]
+impl Run for RecomputeRun {
+    fn push(&mut self, input: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
+        let spec = &self.recompute.inputs[input];
+        let rows = batch.num_rows();
+        let keys = spec.keys.iter().map(|k| Ok(k.evaluate(&batch)?.into_array(rows)?)).collect::<Result<Vec<_>>>()?;
+        let columns = spec.visible.iter().map(|i| Arc::clone(batch.column(*i))).collect();
+        let weights = match spec.weight {
+            Some(i) => batch.column(i).as_primitive::<Int64Type>().values().to_vec(),
+            None => vec![1; rows],
+        };
+        self.deltas[input].push(Delta { keys, rows: Weighted { columns, weights } });
+        Ok(Vec::new())
+    }
+
+    async fn finish(&mut self) -> Result<Vec<RecordBatch>> {
+        let recompute = Arc::clone(&self.recompute);
+        let first = self.context.interval().first;
+        let touched = self.touched(first)?;
+        let rows = self.before_and_after(touched.as_ref())?;
+        let Some((before, after)) = rows else { return Ok(Vec::new()) };
+        // The first interval of a key without columns: nothing has come out yet, not even the row of an empty aggregate.
+        let nothing_yet = first && recompute.key_types.is_empty();
+        let before = if nothing_yet { Vec::new() } else { self.compute(before).await? };
+        let after = self.compute(after).await?;
+        Ok(recompute.difference(&before, &after)?.into_iter().collect())
+    }
+}
+
+/// Rows of every input.
+type Rows = Vec<RecordBatch>;
+
+impl RecomputeRun {
+    /// The keys of the interval; `None` when there are none.
+    fn touched(&self, first: bool) -> Result<Option<KeyIndex>> {
+        let mut index = KeyIndex::new(&self.recompute.key_types)?;
+        for delta in self.deltas.iter().flatten() {
+            index.insert(&delta.keys, delta.rows.weights.len())?;
+        }
+        if first && self.recompute.key_types.is_empty() {
+            index.insert(&[], 1)?;
+        }
+        Ok(Some(index).filter(|i| !i.is_empty()))
+    }
+
+    /// The rows of the touched keys without and with the interval's changes, which are staged.
+    fn before_and_after(&mut self, touched: Option<&KeyIndex>) -> Result<Option<(Rows, Rows)>> {
+        let recompute = Arc::clone(&self.recompute);
+        let deltas = std::mem::take(&mut self.deltas);
+        let create = || recompute.stores();
+        let closing = recompute.expiry.as_ref().map(|e| {
+            let time = self.context.closing_time(e.domain, &e.sources);
+            // A session is closed once its end has been passed, other windows once it is reached.
+            if matches!(e.spec, WindowSpec::Session { .. }) && time != i64::MAX { time.saturating_sub(1) } else { time }
+        });
+        self.context.with_state(recompute.id, create, |stores| {
+            if let Some(time) = closing {
+                stores.0.iter_mut().for_each(|s| s.stage_expiry(time));
+            }
+            let Some(touched) = touched else { return Ok(None) };
+            let count = touched.len();
+            let slots: Vec<u32> = touched.slots().collect();
+            let keys = if recompute.key_types.is_empty() { Vec::new() } else { touched.keys(&slots)? };
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            for ((store, input), deltas) in stores.0.iter_mut().zip(&recompute.inputs).zip(deltas) {
+                let (columns, weights) = store.read(&keys, count)?;
+                let kept = Weighted { columns, weights };
+                let changes = deltas.iter().map(|d| &d.rows);
+                after.push(recompute.arrange(input, std::iter::once(&kept).chain(changes))?);
+                before.push(recompute.arrange(input, std::iter::once(&kept))?);
+                for delta in deltas {
+                    let expires = recompute.expiry.as_ref().map(|e| expiry_times(e, &delta.keys)).transpose()?;
+                    store.stage(delta.keys, delta.rows.columns, Int64Array::from(delta.rows.weights), expires);
+                }
+            }
+            Ok(Some((before, after)))
+        })
+    }
+
+    /// Runs the body over rows of every input.
+    async fn compute(&self, rows: Rows) -> Result<Vec<RecordBatch>> {
+        for (input, rows) in rows.into_iter().enumerate() {
+            self.context.fill_slot(self.recompute.id, input, rows);
+        }
+        let plan = reset_plan_states(Arc::clone(&self.recompute.body))?;
+        let mut out = Vec::new();
+        for partition in 0..plan.output_partitioning().partition_count() {
+            let mut stream = plan.execute(partition, Arc::clone(&self.task))?;
+            while let Some(batch) = stream.next().await {
+                out.push(batch?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl Recompute {
+    fn stores(&self) -> Result<Stores> {
+        let store = |input: &Input| {
+            let columns: Vec<DataType> = input.schema.fields().iter().map(|f| f.data_type().clone()).collect();
+            RowStore::new(&self.key_types, &columns)
+        };
+        Ok(Stores(self.inputs.iter().map(store).collect::<Result<_>>()?))
+    }
+
+    /// Rows with their changes applied, each as often as it is there, in an order that depends on the rows alone.
+    fn arrange<'a>(&self, input: &Input, parts: impl Iterator<Item = &'a Weighted>) -> Result<RecordBatch> {
+        let types: Vec<DataType> = input.schema.fields().iter().map(|f| f.data_type().clone()).collect();
+        let all = consolidate(&types, parts)?;
+        let indices = all
+            .weights
+            .iter()
+            .enumerate()
+            .flat_map(|(i, w)| std::iter::repeat_n(i as u32, usize::try_from(*w).unwrap_or_default()));
+        let indices = UInt32Array::from_iter_values(indices);
+        let columns = all.columns.iter().map(|c| take(c, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(indices.len()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&input.schema), columns, &options)?;
+        self.sorted(batch)
+    }
+
+    fn sorted(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if batch.num_rows() < 2 || batch.num_columns() == 0 {
+            return Ok(batch);
+        }
+        let (mut fields, mut columns) = (Vec::new(), Vec::new());
+        for (expr, options) in &self.order {
+            let column = expr.evaluate(&batch)?.into_array(batch.num_rows())?;
+            fields.push(SortField::new_with_options(column.data_type().clone(), *options));
+            columns.push(column);
+        }
+        for column in batch.columns() {
+            fields.push(SortField::new(column.data_type().clone()));
+            columns.push(Arc::clone(column));
+        }
+        let rows = RowConverter::new(fields)?.convert_columns(&columns)?;
+        let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
+        order.sort_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
+        Ok(arrow::compute::take_record_batch(&batch, &UInt32Array::from(order))?)
+    }
+
+    /// After − before.
+    fn difference(&self, before: &[RecordBatch], after: &[RecordBatch]) -> Result<Option<RecordBatch>> {
+        let width = self.schema.fields().len() - usize::from(self.weighted);
+        let types: Vec<DataType> = self.schema.fields().iter().take(width).map(|f| f.data_type().clone()).collect();
+        let part = |batch: &RecordBatch, weight: i64| Weighted {
+            columns: batch.columns().to_vec(),
+            weights: vec![weight; batch.num_rows()],
+        };
+        let parts: Vec<Weighted> = before.iter().map(|b| part(b, -1)).chain(after.iter().map(|b| part(b, 1))).collect();
+        let all = consolidate(&types, parts.iter())?;
+        if all.weights.is_empty() {
+            return Ok(None);
+        }
+        let order = self.pairs(&all)?;
+        let (indices, weights): (Vec<u32>, Vec<i64>) = if self.weighted {
+            order.into_iter().map(|i| (i, all.weights[i as usize])).unzip()
+        } else {
+            if all.weights.iter().any(|w| *w < 0) {
+                return Err(Error::internal("a row left a result that was proved to grow only"));
+            }
+            let copies =
+                |i: u32| std::iter::repeat_n((i, 1), usize::try_from(all.weights[i as usize]).unwrap_or_default());
+            order.into_iter().flat_map(copies).unzip()
+        };
+        let picks = UInt32Array::from(indices);
+        let mut columns = all.columns.iter().map(|c| take(c, &picks, None)).collect::<Result<Vec<_>, _>>()?;
+        let rows = weights.len();
+        if self.weighted {
+            columns.push(Arc::new(Int64Array::from(weights)));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?))
+    }
+
+    /// Rows that go before rows that come; with a known key, a −old directly before its +new.
+    fn pairs(&self, all: &Weighted) -> Result<Vec<u32>> {
+        let rows = 0..all.weights.len() as u32;
+        let (mut going, coming): (Vec<u32>, Vec<u32>) = rows.partition(|i| all.weights[*i as usize] < 0);
+        let Some(unique) = self.unique.as_ref().filter(|u| !going.is_empty() && !u.is_empty()) else {
+            going.extend(coming);
+            return Ok(going);
+        };
+        let columns: Vec<ArrayRef> = unique.iter().filter_map(|i| all.columns.get(*i)).map(Arc::clone).collect();
+        let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
+        let keys = RowConverter::new(fields)?.convert_columns(&columns)?;
+        let mut news: HashMap<&[u8], u32> = HashMap::new();
+        for row in &coming {
+            news.insert(keys.row(*row as usize).data(), *row);
+        }
+        let mut order = Vec::with_capacity(all.weights.len());
+        for row in going {
+            order.push(row);
+            order.extend(news.remove(keys.row(row as usize).data()));
+        }
+        let paired: std::collections::HashSet<u32> = order.iter().copied().collect();
+        order.extend(coming.into_iter().filter(|r| !paired.contains(r)));
+        Ok(order)
+    }
+}
+
+/// Adds up the weights of equal rows; rows that cancel are gone.
+fn consolidate<'a>(types: &[DataType], parts: impl Iterator<Item = &'a Weighted>) -> Result<Weighted> {
+    let mut index = KeyIndex::new(types)?;
+    let mut sums: Vec<i64> = Vec::new();
+    for part in parts {
+        let slots = index.insert(&part.columns, part.weights.len())?;
+        sums.resize(index.capacity(), 0);
+        for (slot, weight) in slots.into_iter().zip(&part.weights) {
+            sums[slot as usize] += weight;
+        }
+    }
+    let live: Vec<u32> = (0..sums.len() as u32).filter(|s| sums[*s as usize] != 0).collect();
+    let columns = if types.is_empty() { Vec::new() } else { index.keys(&live)? };
+    Ok(Weighted { columns, weights: live.into_iter().map(|s| sums[s as usize]).collect() })
+}
+
+/// When each row's key is freed (µs): the end of the window in it.
+fn expiry_times(expiry: &Expiry, keys: &[ArrayRef]) -> Result<Int64Array> {
+    let column = keys.get(expiry.position).ok_or_else(|| Error::internal("a window that is not in the key"))?;
+    let (times, _) = micros(column)?;
+    let shift = match (expiry.role, expiry.spec) {
+        (WindowRole::End, _) => 0,
+        (WindowRole::Time, _) => WINDOW_TIME_GAP,
+        (WindowRole::Start, WindowSpec::Tumble { size, .. } | WindowSpec::Hop { size, .. }) => size,
+        (WindowRole::Start, _) => return Err(Error::internal("the start alone does not name this window")),
+    };
+    // A row whose window is NULL belongs to no window that could free it.
+    let end = |t: Option<i64>| t.map_or(i64::MAX, |t| t.saturating_add(shift));
+    Ok(times.iter().map(end).collect::<Vec<_>>().into())
+}
