@@ -1,13 +1,14 @@
 //! What names mean: relations, their columns and time attributes, SQL functions, and how DataFusion's planner sees them.
 //!
 //! The [`Catalog`] holds relations and shows them to a DataFusion session whose optimizer rules are those that are right for
-//! streams (see [`session`]). Windowing calls are bound here, to a [`WindowNode`]. Knows nothing about connectors' code and
+//! streams (see `session`). Windowing calls are bound here, to a [`WindowNode`]. Knows nothing about connectors' code and
 //! about how plans run.
 
 mod bind;
 mod clock;
 pub mod functions;
 mod macros;
+mod names;
 mod provider;
 mod relation;
 mod session;
@@ -162,6 +163,7 @@ impl Catalog {
     pub fn references(&self, query: &ast::Query) -> Result<Vec<String>> {
         let mut query = query.clone();
         macros::expand(&mut query, &self.functions)?;
+        names::settle(&mut query);
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
         self.tables_named(&statement)
     }
@@ -179,6 +181,7 @@ impl Catalog {
     pub fn bind(&self, query: &ast::Query) -> Result<LogicalPlan> {
         let mut query = query.clone();
         macros::expand(&mut query, &self.functions)?;
+        names::settle(&mut query);
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
         let state = self.context.state();
         for name in self.tables_named(&statement)? {

@@ -31,6 +31,8 @@ pub(super) fn state(clock: &Arc<IntervalClock>) -> SessionState {
         .with_information_schema(false)
         .set_bool("datafusion.optimizer.enable_dynamic_filter_pushdown", false)
         .set_bool("datafusion.sql_parser.collect_spans", true)
+        // 0.908 is a decimal, as in PostgreSQL and Flink: money times a rate is exact.
+        .set_bool("datafusion.sql_parser.parse_float_as_decimal", true)
         .set_bool("datafusion.sql_parser.map_string_types_to_utf8view", false);
     config.options_mut().optimizer.skip_failed_rules = false;
     let rules = Optimizer::new().rules.into_iter().filter(|rule| !LOGICAL_RULES_OFF.contains(&rule.name())).collect();

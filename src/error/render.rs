@@ -78,10 +78,18 @@ pub(super) fn from_datafusion(error: DataFusionError) -> Error {
             own = own.help(note.message);
         }
         for help in d.helps {
-            own = own.help(help.message);
+            own = own.help(did_you_mean(&help.message));
         }
     }
     own
+}
+
+/// DataFusion's "possible column t.auction" in our words, without the qualifier that nobody wrote.
+fn did_you_mean(help: &str) -> String {
+    match help.strip_prefix("possible column ").or_else(|| help.strip_prefix("Possible column ")) {
+        Some(column) => format!("did you mean '{}'?", column.rsplit('.').next().unwrap_or(column).trim_matches('"')),
+        None => lower_first(help),
+    }
 }
 
 fn span_of(span: datafusion::common::Span) -> Span {

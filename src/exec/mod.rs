@@ -1,6 +1,6 @@
 //! Interval plan + interval + state → changes.
 //!
-//! [`lower`] makes one DataFusion physical plan of an [`IntervalPlan`](crate::plan::IntervalPlan), once; [`Query::run`] runs
+//! `lower` makes one DataFusion physical plan of an [`IntervalPlan`](crate::plan::IntervalPlan), once; [`Query::run`] runs
 //! that same plan over each interval's rows. An operator finds its state through the task context, by its id in the query,
 //! never through a captured pointer, so that a plan can be moved. Operators: one file each.
 //!

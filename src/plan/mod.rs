@@ -1,6 +1,6 @@
 //! Statement + catalog → [`IntervalPlan`]: what runs each interval.
 //!
-//! DataFusion binds and optimizes a query as if it were over tables; [`incrementalize`](rewrite) then replaces what needs
+//! DataFusion binds and optimizes a query as if it were over tables; `rewrite` then replaces what needs
 //! state by operators of our own ([`Operator`]) and leaves what is linear (filter, projection, UNION ALL, UNNEST) to
 //! DataFusion. Two hidden columns travel beside the rows where they are needed: the row watermark up to the first window
 //! ([`ROW_WATERMARK`]), and the weight of a change ([`WEIGHT_COLUMN`](crate::change::WEIGHT_COLUMN)).

@@ -1,7 +1,7 @@
 //! The driver: poll → seal → run → decide → deliver, one interval at a time.
 //!
-//! Sources are read and decoded on threads of their own ([`Feed`]); the driver takes what there is, up to the bounds of an
-//! interval, gives each row its row watermark ([`Ingest`]), runs every query over the same rows, and hands the changes to
+//! Sources are read and decoded on threads of their own (`feed`); the driver takes what there is, up to the bounds of an
+//! interval, gives each row its row watermark (`ingest`), runs every query over the same rows, and hands the changes to
 //! sinks and views. A query that fails is rolled back and leaves; the others go on. Knows nothing about SQL text and terminals.
 
 mod contents;

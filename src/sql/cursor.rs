@@ -104,15 +104,11 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    pub(super) fn expect_token(&mut self, token: &Token) -> Result<()> {
-        if self.accept_token(token) { Ok(()) } else { Err(self.expected(&format!("'{token}'"))) }
-    }
-
     /// The error that something else comes next, with a did-you-mean for a mistyped keyword.
     pub(super) fn expected(&self, what: &str) -> Error {
         let error = match self.tokens.first() {
             Some(token) => Error::sql(format!("expected {what}, found '{}'", token.token)).at(token.span.into()),
-            None => Error::sql(format!("expected {what}, but the statement ends here")).at(self.last.into()),
+            None => Error::sql(format!("expected {what}, found nothing")).at(self.last.into()),
         };
         let first_word = what.split(' ').next().unwrap_or_default();
         match self.peek(0).and_then(as_word).and_then(|word| nearest(word, [first_word])) {
@@ -125,12 +121,15 @@ impl<'a> Cursor<'a> {
     pub(super) fn finish(&self, after: &str) -> Result<()> {
         match self.tokens.first() {
             None => Ok(()),
-            Some(token) => {
-                let error =
-                    Error::sql(format!("'{}' is not expected after {after}", token.token)).at(token.span.into());
-                Err(suggest::with_typo(error, self.tokens, 0))
-            }
+            Some(token) => Err(suggest::with_typo(unexpected(token, after), self.tokens, 0)),
         }
+    }
+
+    /// The same where these tokens were read as what comes `after`: the mistyped word may be the last of them.
+    pub(super) fn finish_of(&self, read: &[TokenWithSpan], after: &str) -> Result<()> {
+        let Some(token) = self.tokens.first() else { return Ok(()) };
+        let index = read.len().saturating_sub(self.tokens.len());
+        Err(suggest::with_typo(unexpected(token, after), read, index))
     }
 
     /// A one-word name, or a quoted path; a prefix that names the only catalog or schema there is is dropped.
@@ -276,6 +275,10 @@ impl<'a> Cursor<'a> {
     pub(super) fn text(&self) -> &'a str {
         if self.tokens.is_empty() { "" } else { self.source.slice(self.rest_span()) }
     }
+}
+
+fn unexpected(token: &TokenWithSpan, after: &str) -> Error {
+    Error::sql(format!("'{}' is not expected after {after}", token.token)).at(token.span.into())
 }
 
 /// A name as the catalog knows it.

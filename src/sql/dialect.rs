@@ -9,7 +9,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Word};
 
-use super::build;
+use super::{balance, build};
 
 /// Name of the call that stands for `input PARTITION BY k, …` until `windows` has taken it apart.
 pub(super) const PARTITIONED: &str = "__partitioned";
@@ -95,6 +95,10 @@ impl Dialect for TidemillDialect {
     fn parse_infix(&self, parser: &mut Parser, expr: &Expr, _: u8) -> Option<Result<Expr, ParserError>> {
         if !next_is_partition_by(parser) {
             return None;
+        }
+        // The input is copied below, and copying a deep tree takes a deep stack.
+        if balance::is_deep(expr) {
+            return Some(Err(ParserError::RecursionLimitExceeded));
         }
         let span = parser.peek_token_ref().span;
         parser.advance_token();

@@ -10,6 +10,7 @@
 
 pub mod statement;
 
+mod balance;
 mod bounds;
 mod build;
 mod columns;

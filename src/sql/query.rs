@@ -76,8 +76,9 @@ fn plain_query(cursor: &mut Cursor<'_>) -> Result<Box<sqlparser::ast::Query>> {
     if !starts_query(cursor) {
         return Err(cursor.expected("a query"));
     }
+    let whole = cursor.rest();
     let query = cursor.sqlparser(|parser| parser.parse_query())?;
-    cursor.finish("the query")?;
+    cursor.finish_of(whole, "the query")?;
     Ok(query)
 }
 

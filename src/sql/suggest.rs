@@ -72,7 +72,17 @@ pub(super) fn parser_error(error: &ParserError, tokens: &[TokenWithSpan], end: S
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
     };
     let (message, place) = split_place(text);
-    let Some(index) = place.and_then(|place| tokens.iter().position(|t| t.span.start == place)) else {
+    let found = match place {
+        // Some errors have the place of the token behind the one that they name.
+        Some(place) => tokens.iter().position(|t| t.span.start == place).map(|n| {
+            let named =
+                |n: usize| message.rsplit_once("found: ").is_some_and(|(_, name)| tokens[n].token.to_string() == name);
+            if n > 0 && !named(n) && named(n - 1) { n - 1 } else { n }
+        }),
+        // A few errors have no place but name the token: believed when there is one such.
+        None => named_token(message, tokens),
+    };
+    let Some(index) = found else {
         let at = place.map_or(end, |place| Span::new(place, place));
         return with_typo(Error::sql(readable(message)).at(at.into()), tokens, tokens.len());
     };
@@ -130,11 +140,21 @@ fn split_place(text: &str) -> (&str, Option<Location>) {
     }
 }
 
+/// The only token of the name that an error ends with.
+fn named_token(message: &str, tokens: &[TokenWithSpan]) -> Option<usize> {
+    let (_, name) = message.rsplit_once("found: ")?;
+    let mut same = tokens.iter().enumerate().filter(|(_, t)| t.token.to_string() == name).map(|(n, _)| n);
+    let first = same.next()?;
+    same.next().is_none().then_some(first)
+}
+
 /// `Expected: x, found: y` → `expected x, found 'y'`.
 fn readable(message: &str) -> String {
-    let Some(rest) = message.strip_prefix("Expected: ") else { return lower_first(message) };
+    let Some(rest) = message.strip_prefix("Expected: ").or_else(|| message.strip_prefix("Expected ")) else {
+        return lower_first(message);
+    };
     match rest.rsplit_once(", found: ") {
-        Some((expected, "EOF")) => format!("expected {expected}, but the statement ends here"),
+        Some((expected, "EOF")) => format!("expected {expected}, found nothing"),
         Some((expected, found)) => format!("expected {expected}, found '{found}'"),
         None => format!("expected {rest}"),
     }

@@ -247,3 +247,475 @@ fn spans_survive_rewriting() {
     let text = format!("{:?}", query.query);
     assert!(text.contains("value: \"bidd\", quote_style: None, span: Span(Location(2,19)..Location(2,23))"), "{text}");
 }
+
+fn table(sql: &str) -> statement::CreateTable {
+    match one(sql) {
+        Statement::CreateTable(table) => *table,
+        other => panic!("{sql}: {other:?}"),
+    }
+}
+
+/// The columns of a DDL, as text.
+fn columns(sql: &str) -> Vec<String> {
+    let shown = |c: &statement::ColumnSpec| {
+        let mut text = c.name.value.clone();
+        if let Some(t) = &c.data_type {
+            text += &format!(" {t}");
+        }
+        if c.not_null {
+            text += " NOT NULL";
+        }
+        if let Some(e) = &c.computed {
+            text += &format!(" AS {e}");
+        }
+        if let Some(m) = &c.metadata {
+            text += &format!(" METADATA {m}");
+        }
+        if let Some(d) = &c.default {
+            text += &format!(" DEFAULT {d}");
+        }
+        text
+    };
+    table(sql).columns.iter().map(shown).collect()
+}
+
+fn options(sql: &str) -> Vec<(String, String)> {
+    let options = match one(sql) {
+        Statement::CreateTable(table) => table.options,
+        Statement::CreateSink(sink) => sink.options,
+        other => panic!("{sql}: {other:?}"),
+    };
+    options.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+#[test]
+fn tables() {
+    let sql = "CREATE TEMPORARY TABLE IF NOT EXISTS Orders (
+        id BIGINT NOT NULL PRIMARY KEY NOT ENFORCED,
+        `itemName` VARCHAR(20) COMMENT 'a, b',
+        price DECIMAL(10, 2) DEFAULT 0 + 1,
+        total AS price * 2, -- computed
+        t2 BIGINT AS (id * 2) STORED,
+        t3 BIGINT GENERATED ALWAYS AS (id < 3) VIRTUAL,
+        m TIMESTAMP(3) METADATA FROM 'timestamp' VIRTUAL,
+        Off BIGINT METADATA,
+        ts TIMESTAMP, tz TIMESTAMP_LTZ(3), tl TIMESTAMP(3) WITH LOCAL TIME ZONE NOT NULL,
+        s STRING, b BYTES, d DATETIME, ti TIME(3), l LONG,
+        p AS PROCTIME(),
+        WATERMARK FOR ts AS ts - INTERVAL '5' SECOND WITH TTL
+    ) COMMENT 'orders' PARTITIONED BY (id, \"Day\") WITH ('connector' = 'kafka', 'a.B-c' = 'd', x.y = 3, \"q\" = true, w = 10s);";
+    let sql = &sql.replace("\\\"", "\"");
+    assert_eq!(
+        columns(sql),
+        [
+            "id BIGINT NOT NULL",
+            "itemName VARCHAR(20)",
+            "price DECIMAL(10,2) DEFAULT 0 + 1",
+            "total AS price * 2",
+            "t2 BIGINT AS id * 2",
+            "t3 BIGINT AS id < 3",
+            "m TIMESTAMP(3) METADATA timestamp",
+            "off BIGINT METADATA Off",
+            "ts TIMESTAMP(6)",
+            "tz TIMESTAMP(3) WITH TIME ZONE",
+            "tl TIMESTAMP(3) WITH TIME ZONE NOT NULL",
+            "s STRING",
+            "b BYTEA",
+            "d TIMESTAMP(6)",
+            "ti TIME",
+            "l BIGINT",
+            "p AS PROCTIME()",
+        ]
+    );
+    let table = table(sql);
+    assert_eq!((table.name.value.as_str(), table.name.spelled.as_str()), ("orders", "Orders"));
+    assert!(table.temporary && table.if_not_exists && !table.or_replace);
+    assert_eq!(table.kind, RelationKind::Table);
+    assert_eq!(table.primary_key[0].value, "id");
+    assert_eq!(table.partitioned_by.iter().map(|n| n.value.as_str()).collect::<Vec<_>>(), ["id", "Day"]);
+    let watermark = table.watermark.unwrap();
+    assert_eq!(
+        (watermark.column.value.as_str(), watermark.expr.unwrap().to_string().as_str()),
+        ("ts", "ts - INTERVAL '5' SECOND")
+    );
+    let expected = [("a.b-c", "d"), ("connector", "kafka"), ("q", "true"), ("w", "10s"), ("x.y", "3")];
+    assert_eq!(options(sql), expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+}
+
+#[test]
+fn nested_types() {
+    for (written, expected) in [
+        ("ROW<a INT, b ROW<c VARCHAR, `dT` TIMESTAMP(3)>>", "STRUCT<a INT, b STRUCT<c VARCHAR, `dT` TIMESTAMP(3)>>"),
+        ("ROW<a INT NOT NULL, b ARRAY<ROW<c TIMESTAMP>> NULL>", "STRUCT<a INT, b ARRAY<STRUCT<c TIMESTAMP(6)>>>"),
+        ("ROW(a INT, b ROW(c INT))", "STRUCT<a INT, b STRUCT<c INT>>"),
+        ("STRUCT<a: INT, b: MAP<STRING, ARRAY<INT>>>", "STRUCT<a INT, b Map(STRING, ARRAY<INT>)>"),
+        ("MAP<VARCHAR, MAP<INT, BYTES>>", "Map(VARCHAR, Map(INT, BYTEA))"),
+        ("MAP<VARCHAR, ROW<a INT>>", "Map(VARCHAR, STRUCT<a INT>)"),
+        ("ARRAY<ARRAY<ARRAY<INT>>>", "ARRAY<ARRAY<ARRAY<INT>>>"),
+        ("MULTISET<INT>", "ARRAY<INT>"),
+        ("INT[]", "INT[]"),
+        ("ROW<a DECIMAL(10, 2)>", "STRUCT<a DECIMAL(10,2)>"),
+    ] {
+        assert_eq!(
+            columns(&format!("CREATE TABLE t (x {written}, y INT)")),
+            [format!("x {expected}"), "y INT".to_owned()],
+            "{written}"
+        );
+        let cast = format!("SELECT CAST(x AS {written}), a < b, c > d FROM t");
+        assert_eq!(canonical(&cast), format!("SELECT CAST(x AS {expected}), a < b, c > d FROM t"), "{written}");
+    }
+    check("SELECT row < b, map < c, a >> b FROM t", "SELECT row < b, map < c, a >> b FROM t");
+    check("SELECT ROW(a, b), TIMESTAMP '2020-01-01' FROM t", "SELECT ROW(a, b), TIMESTAMP(6) '2020-01-01' FROM t");
+}
+
+#[test]
+fn ddl_of_other_engines() {
+    let source = table(
+        "CREATE SOURCE IF NOT EXISTS s (v INT, WATERMARK FOR v AS v - INTERVAL '1 second') APPEND ONLY WITH (connector='kafka', topic = 't', scan.startup.mode='earliest') FORMAT PLAIN ENCODE JSON (timestamptz.handling.mode = 'utc')",
+    );
+    assert_eq!(source.kind, RelationKind::Source);
+    assert_eq!(source.options.get("format"), Some("json"));
+    assert_eq!(source.options.get("timestamptz.handling.mode"), Some("utc"));
+    let ksql = table("CREATE STREAM s (v INT) WITH (KAFKA_TOPIC='t', VALUE_FORMAT='JSON', TIMESTAMP='v');");
+    assert_eq!(ksql.options.get("connector"), Some("kafka"));
+    assert_eq!(ksql.options.get("topic"), Some("t"));
+    assert_eq!(ksql.options.get("format"), Some("json"));
+    assert_eq!(ksql.options.get("event_time"), Some("v"));
+    assert_eq!(options("CREATE TABLE t WITH (connector = 'x') FORMAT DEBEZIUM ENCODE JSON")[1].1, "debezium-json");
+    assert_eq!(table("CREATE TABLE t (WATERMARK FOR v)").watermark.unwrap().expr, None);
+    assert_eq!(table("CREATE TABLE t LIKE u").like.unwrap().value, "u");
+    assert_eq!(table("CREATE TABLE t (LIKE u)").like.unwrap().value, "u");
+    assert_eq!(
+        table("CREATE TABLE t (a INT, b INT, CONSTRAINT pk PRIMARY KEY (a, b) NOT ENFORCED)").primary_key.len(),
+        2
+    );
+    let ctas = table("CREATE TABLE t WITH (a = '1') AS SELECT k FROM u EMIT CHANGES WITH (b = '2')");
+    assert!(ctas.query.unwrap().emit.is_some());
+    assert_eq!(ctas.options.get("b"), Some("2"));
+    let Statement::CreateSink(sink) = one("CREATE SINK s FROM mv WITH (connector = 'print')") else { panic!() };
+    assert_eq!(sink.query.unwrap().query.to_string(), "SELECT * FROM mv");
+    let Statement::CreateSink(sink) = one(
+        "CREATE SINK s AS WITH c AS (SELECT 1) SELECT * FROM c GROUP BY a EMIT ON WINDOW CLOSE WITH (connector = 'print') FORMAT UPSERT ENCODE JSON",
+    ) else {
+        panic!()
+    };
+    let query = sink.query.unwrap();
+    assert_eq!(query.query.to_string(), "WITH c AS (SELECT 1) SELECT * FROM c GROUP BY a");
+    assert_eq!(query.emit.unwrap().mode, EmitMode::OnWindowClose);
+    assert_eq!(sink.options.get("format"), Some("upsert-json"));
+    let Statement::CreateSink(sink) = one("CREATE SINK s INTO t AS SELECT 1") else { panic!() };
+    assert_eq!(sink.into.unwrap().value, "t");
+    let Statement::CreateSink(sink) = one("CREATE SINK s (a INT) WITH (connector = 'print')") else { panic!() };
+    assert!(sink.query.is_none() && sink.columns.len() == 1);
+    let Statement::CreateView(view) = one("CREATE OR REPLACE MATERIALIZED VIEW v (a, B) AS SELECT 1, 2 EMIT CHANGES")
+    else {
+        panic!()
+    };
+    assert!(view.materialized && view.or_replace && view.columns[1].value == "b" && view.query.emit.is_some());
+}
+
+#[test]
+fn functions() {
+    let function = |sql: &str| match one(sql) {
+        Statement::CreateFunction(function) => *function,
+        other => panic!("{sql}: {other:?}"),
+    };
+    let body = |sql: &str| match function(sql).body {
+        FunctionBody::Sql(expr) => expr.to_string(),
+        FunctionBody::Class(class) => format!("class {class}"),
+    };
+    for (sql, expected) in [
+        ("CREATE FUNCTION f(x INT, y INT) RETURNS INT RETURN x + y", "x + y"),
+        ("CREATE OR REPLACE FUNCTION f(x INT) RETURNS INT LANGUAGE SQL IMMUTABLE AS $$ SELECT x + 1; $$", "x + 1"),
+        ("CREATE FUNCTION f(INT) RETURNS INT AS 'SELECT $1 + 1' LANGUAGE SQL", "$1 + 1"),
+        ("CREATE FUNCTION f(x INT) RETURNS INT AS x * 2", "x * 2"),
+        (
+            "CREATE TEMPORARY SYSTEM FUNCTION IF NOT EXISTS count_char AS 'com.github.nexmark.flink.udf.CountChar'",
+            "class com.github.nexmark.flink.udf.CountChar",
+        ),
+        ("CREATE FUNCTION f AS 'a.B' LANGUAGE JAVA", "class a.B"),
+    ] {
+        assert_eq!(body(sql), expected, "{sql}");
+    }
+    let f = function("CREATE FUNCTION f(x INT, DOUBLE PRECISION) RETURNS ROW<a INT> RETURN x");
+    assert_eq!(f.parameters[0].0.as_ref().unwrap().value, "x");
+    assert!(f.parameters[1].0.is_none());
+    assert_eq!(f.returns.unwrap().to_string(), "STRUCT<a INT>");
+    assert!(matches!(
+        one("CREATE FUNCTION f(x INT) RETURNS INT LANGUAGE python AS $$ return x $$"),
+        Statement::NotYet { .. }
+    ));
+    let error = error("CREATE FUNCTION f(x INT) RETURNS INT AS $$\n x + + $$");
+    assert_eq!(error.span().unwrap().start.line, 2, "{error}");
+}
+
+#[test]
+fn inserts_and_statement_sets() {
+    let Statement::Insert(insert) = one("INSERT INTO Sink (a, \"B\") SELECT a, b FROM t EMIT ON WINDOW CLOSE") else {
+        panic!()
+    };
+    assert_eq!((insert.target.value.as_str(), insert.columns[1].value.as_str()), ("sink", "B"));
+    assert!(insert.query.emit.is_some());
+    for sql in [
+        "INSERT INTO t VALUES (1, 'a;b'), (2, NULL)",
+        "INSERT INTO t (SELECT 1)",
+        "INSERT INTO TABLE t WITH x AS (SELECT 1) SELECT * FROM x",
+        "INSERT INTO default_catalog.default_database.t SELECT 1",
+    ] {
+        let Statement::Insert(insert) = one(sql) else { panic!("{sql}") };
+        assert_eq!(insert.target.value, "t");
+        assert!(insert.columns.is_empty(), "{sql}");
+    }
+    for sql in [
+        "EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT CASE WHEN x THEN 1 END FROM t; INSERT INTO b SELECT 2 EMIT CHANGES; END;",
+        "BEGIN STATEMENT SET; INSERT INTO a SELECT 1; INSERT INTO b SELECT 2; END",
+    ] {
+        let Statement::StatementSet(inserts) = one(sql) else { panic!("{sql}") };
+        assert_eq!(inserts.len(), 2, "{sql}");
+    }
+    for sql in [
+        "EXECUTE STATEMENT SET BEGIN INSERT INTO a SELECT 1;",
+        "BEGIN STATEMENT SET; END;",
+        "EXECUTE STATEMENT SET BEGIN SELECT 1; END;",
+    ] {
+        assert!(error(sql).span().is_some(), "{sql}");
+    }
+}
+
+#[test]
+fn scripts() {
+    let parsed = parse("-- first\nSELECT ';' ;;\n/* ; */ SET x = 'a;b' ; SELECT 2").unwrap();
+    let texts: Vec<&str> = parsed.iter().map(|p| p.text.as_str()).collect();
+    assert_eq!(texts, ["SELECT ';'", "SET x = 'a;b'", "SELECT 2"]);
+    assert_eq!(parsed[1].span.start, crate::error::Location { line: 3, column: 9 });
+    assert!(parse(" \n -- nothing\n").unwrap().is_empty());
+    assert_eq!(parse("SELECT 'ö', a -- x\n, b FROM t;").unwrap()[0].text, "SELECT 'ö', a -- x\n, b FROM t");
+}
+
+#[test]
+fn settings_and_show() {
+    for (sql, name, value) in [
+        ("SET 'a.b-c' = 'x y'", "a.b-c", "x y"),
+        ("SET interval = 5s", "interval", "5s"),
+        ("SET interval TO '1 second'", "interval", "1 second"),
+        ("SET table.exec.mini-batch.enabled = true", "table.exec.mini-batch.enabled", "true"),
+        ("SET x = 64 MiB", "x", "64 MiB"),
+        ("SET x = -1", "x", "-1"),
+        ("SET TIME ZONE 'UTC'", "time_zone", "UTC"),
+    ] {
+        let Statement::Set { name: n, value: v, .. } = one(sql) else { panic!("{sql}") };
+        assert_eq!((n.as_str(), v.as_str()), (name, value), "{sql}");
+    }
+    assert!(matches!(one("RESET 'a.b'"), Statement::Reset(Some(name)) if name == "a.b"));
+    assert!(matches!(one("RESET ALL"), Statement::Reset(None)));
+    assert!(matches!(one("SET x = DEFAULT"), Statement::Reset(Some(_))));
+    for (sql, show) in [
+        ("SHOW TABLES", Show::Tables),
+        ("show sinks", Show::Tables),
+        ("SHOW MATERIALIZED VIEWS", Show::Views),
+        ("SHOW JOBS", Show::Queries),
+        ("SHOW STATE", Show::State),
+        ("SHOW ALL", Show::Settings),
+        ("SET", Show::Settings),
+        ("SHOW interval", Show::Setting("interval".to_owned())),
+        ("SET interval", Show::Setting("interval".to_owned())),
+    ] {
+        let Statement::Show(found) = one(sql) else { panic!("{sql}") };
+        assert_eq!(found, show, "{sql}");
+    }
+    assert!(matches!(one("SHOW CREATE MATERIALIZED VIEW V"), Statement::Show(Show::Create(name)) if name.value == "v"));
+    assert!(matches!(one("SHOW COLUMNS FROM t"), Statement::Show(Show::Columns(name)) if name.value == "t"));
+    assert!(matches!(one("DESC TABLE t"), Statement::Describe(name) if name.value == "t"));
+    assert!(matches!(one("DESCRIBE 'a/*.csv'"), Statement::Describe(name) if name.value == "a/*.csv"));
+    assert!(matches!(
+        one("DROP MATERIALIZED VIEW IF EXISTS a, \"B\" CASCADE"),
+        Statement::Drop { kind: RelationKind::MaterializedView, if_exists: true, names, cascade: true } if names[1].value == "B"
+    ));
+    for sql in [
+        "EXPLAIN SELECT 1",
+        "EXPLAIN PLAN FOR SELECT 1",
+        "EXPLAIN VERBOSE SELECT 1",
+        "EXPLAIN (VERBOSE) INSERT INTO a SELECT 1",
+        "EXPLAIN CHANGELOG_MODE, ESTIMATED_COST CREATE VIEW v AS SELECT 1",
+    ] {
+        assert!(matches!(one(sql), Statement::Explain { .. }), "{sql}");
+    }
+}
+
+#[test]
+fn parsed_but_not_run() {
+    for sql in [
+        "UPDATE t SET a = 1",
+        "DELETE FROM t",
+        "MERGE INTO t USING u ON a = b WHEN MATCHED THEN DELETE",
+        "ALTER TABLE t ADD c INT",
+        "USE x",
+        "CREATE CATALOG c WITH ('type' = 'jdbc')",
+        "CREATE DATABASE d",
+        "BEGIN",
+        "EXPLAIN ANALYZE SELECT 1",
+        "INSERT OVERWRITE t SELECT 1",
+        "INSERT INTO t PARTITION (a = 1) SELECT 1",
+        "ADD JAR 'x.jar'",
+        "SHOW DATABASES",
+        "SELECT * FROM t MATCH_RECOGNIZE (PARTITION BY a ORDER BY b MEASURES A.x AS y PATTERN (A B) WITHIN INTERVAL '1' HOUR DEFINE A AS x > 1)",
+        "SELECT * FROM a JOIN b FOR SYSTEM_TIME AS OF a.p AS b ON a.x = b.x",
+        "SELECT * FROM a ASOF LEFT JOIN b ON a.x = b.x AND a.t >= b.t",
+        "SELECT count(*) FROM s WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY k EMIT CHANGES",
+        "CREATE VIEW v AS SELECT * FROM t MATCH_RECOGNIZE (PATTERN (A))",
+    ] {
+        match one(sql) {
+            Statement::NotYet { what, help, span } => {
+                assert!(!what.is_empty() && !help.is_empty() && span.start.line == 1, "{sql}");
+            }
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_named_where_they_are() {
+    let mut wrong = Vec::new();
+    for (sql, line, column, help) in [
+        ("SELCT 1", 1, 1, "did you mean SELECT?"),
+        ("SELECT a FORM bid", 1, 10, "did you mean FROM"),
+        ("SELECT a FROM bid\nGRUOP BY a", 2, 1, "did you mean GROUP"),
+        ("SELECT a FROM bid WEHRE a > 1", 1, 19, "did you mean WHERE"),
+        ("CREATE TABEL t (a INT)", 1, 8, "did you mean TABLE?"),
+        ("CREATE TABLE t (a INT, WATERMRK FOR a)", 1, 24, "did you mean WATERMARK?"),
+        ("CREATE TABLE t (a INT NOT NUL)", 1, 23, ""),
+        ("CREATE TABLE t (a INT b INT)", 1, 23, "comma"),
+        ("CREATE TABLE t (a INT,)", 1, 22, "comma"),
+        ("CREATE TABLE t (a)", 1, 17, "type"),
+        ("CREATE TABLE t (a INT, a INT)", 1, 24, ""),
+        ("CREATE TABLE t (a INT) WIHT ('x' = 'y')", 1, 24, "WITH"),
+        ("CREATE TABLE t (a INT) WITH ('x' 'y')", 1, 30, "'name' = 'value'"),
+        ("CREATE TABLE t (a INT) WITH ('x' = 'y' 'z' = 'w')", 1, 30, "comma"),
+        ("CREATE TABLE t (a INT) FORMAT PLAN ENCODE JSON", 1, 31, "PLAIN"),
+        ("SELECT (1 + 2", 1, 8, ""),
+        ("SELECT 1)", 1, 9, ""),
+        ("SELECT [1)", 1, 10, ""),
+        ("SELECT 'abc", 1, 8, "close it"),
+        ("SELECT * FROM t WHERE", 1, 17, ""),
+        ("SELECT a, FROM t", 1, 11, ""),
+        ("SHOW TABELS", 1, 6, "did you mean TABLES?"),
+        ("INSERT INTO SELECT 1", 1, 20, ""),
+        ("INSERT INTO a.b SELECT 1", 1, 13, "one word"),
+        ("DROP TABEL x", 1, 6, "TABLE"),
+        ("CREATE VIEW v SELECT 1", 1, 15, ""),
+        ("EXPLAIN EXPLAIN SELECT 1", 1, 9, ""),
+    ] {
+        let error = error(sql);
+        let at = error.span().map(|span| (span.start.line, span.start.column));
+        if at != Some((line, column)) || !error.to_string().contains(help) {
+            wrong.push(format!("{sql}\n   wanted ({line}, {column}) {help}\n   {error}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn hostile_text_is_refused_and_never_overflows() {
+    let long = |n: usize, sep: &str| vec!["a = 1"; n].join(sep);
+    let refused = [
+        format!("SELECT {}", vec!["1"; 20_000].join(" + ")),
+        format!("SELECT * FROM t WHERE {}", long(20_000, " OR ")),
+        format!("SELECT {}1{}", "(".repeat(1_000), ")".repeat(1_000)),
+        "SELECT ".to_owned() + &"(".repeat(100_000),
+        "SELECT ".to_owned() + &"NOT ".repeat(100_000) + "a",
+        "SELECT ".to_owned() + &"- ".repeat(100_000) + "1",
+        "SELECT a".to_owned() + &"[1]".repeat(10_000),
+        "SELECT a".to_owned() + &"::INT".repeat(10_000),
+        "SELECT a".to_owned() + &" IS NULL".repeat(10_000),
+        vec!["SELECT 1"; 2_000].join(" UNION ALL "),
+        format!("CREATE TABLE t (a {}INT{})", "ARRAY<".repeat(1_000), ">".repeat(1_000)),
+        format!("CREATE TABLE t (a INT{})", "[]".repeat(10_000)),
+        format!("SELECT {}", " ".repeat(2 << 20)),
+        "SELECT ".to_owned() + &"CASE WHEN ".repeat(10_000),
+        "SELECT ".to_owned() + &"a.".repeat(20_000),
+        "EXPLAIN ".repeat(50_000),
+        // sqlparser would take minutes over these.
+        format!("SELECT {}1 +{}", "POSITION(".repeat(30), " IN 'a')".repeat(30)),
+        format!("SELECT {}1 +{}", "NOT (".repeat(30), ")".repeat(30)),
+        format!("SELECT {} PARTITION BY a", vec!["1"; 3_900].join(" + ")),
+        format!("SELECT * FROM SESSION((SELECT {}) PARTITION BY a, b, '1m')", vec!["1"; 3_900].join(" + ")),
+        format!("SELECT * FROM TUMBLE(t, DESCRIPTOR({}), '1m')", vec!["1"; 3_900].join(" + ")),
+        format!("CREATE TABLE t (a AS {})", vec!["1"; 2_000].join(" + ")),
+    ];
+    for sql in refused {
+        let error = parse(&sql).expect_err(&sql[..40]);
+        assert!(error.message().len() < 500, "{error}");
+    }
+    for sql in [
+        format!("SELECT {}", vec!["1"; 150].join(" + ")),
+        format!("SELECT * FROM t WHERE {}", long(1_900, " OR ")),
+        format!("SELECT * FROM t WHERE a IN ({})", vec!["1"; 50_000].join(", ")),
+        format!("INSERT INTO t VALUES {}", vec!["(1, 'a')"; 20_000].join(", ")),
+        format!("SELECT {}1{}", "(".repeat(90), ")".repeat(90)),
+        vec!["SELECT 1"; 60].join(" UNION ALL "),
+        format!("{}SELECT * FROM t{}", "SELECT * FROM (".repeat(14), ")".repeat(14)),
+        format!("{}SELECT * FROM t{}", "SELECT * FROM TUMBLE((".repeat(12), "), ts, INTERVAL '1' SECOND)".repeat(12)),
+        format!("SELECT {}1{}", "f(".repeat(100), ")".repeat(100)),
+        format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(49), ">".repeat(49)),
+        format!("SELECT CASE {} END", "WHEN a = 1 THEN 2 ".repeat(5_000)),
+        format!("CREATE TABLE t ({})", (0..2_000).map(|n| format!("c{n} INT")).collect::<Vec<_>>().join(", ")),
+    ] {
+        let parsed = parse(&sql).unwrap_or_else(|e| panic!("{}: {e}", &sql[..40]));
+        drop(parsed.clone());
+    }
+}
+
+/// Flink's own Nexmark text: tables, views, functions and queries.
+const NEXMARK: &str = include_str!("nexmark_test.sql");
+
+#[test]
+fn nexmark_parses_unmodified() {
+    let parsed = parse(NEXMARK).unwrap_or_else(|e| panic!("{e}"));
+    let table = |name: &str| {
+        parsed
+            .iter()
+            .find_map(|p| match &p.statement {
+                Statement::CreateTable(t) if t.name.value == name => Some(t),
+                _ => None,
+            })
+            .unwrap()
+    };
+    let datagen = table("datagen");
+    assert_eq!(datagen.columns.len(), 5);
+    assert_eq!(datagen.watermark.as_ref().unwrap().column.value, "dateTime");
+    assert!(
+        datagen.columns[4]
+            .computed
+            .as_ref()
+            .unwrap()
+            .to_string()
+            .contains("WHEN event_type = 0 THEN person.`dateTime`")
+    );
+    assert_eq!(datagen.options.get("first-event.rate"), Some("10000"));
+    assert_eq!(table("nexmark_q10").partitioned_by.len(), 2);
+    let queries: Vec<(String, String)> = parsed
+        .iter()
+        .filter_map(|p| match &p.statement {
+            Statement::Insert(insert) => Some((insert.target.value.clone(), insert.query.query.to_string())),
+            Statement::NotYet { what, .. } => Some((String::new(), what.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(queries.len(), 24);
+    let not_yet: Vec<&str> =
+        queries.iter().filter(|(name, _)| name.is_empty()).map(|(_, what)| what.as_str()).collect();
+    assert_eq!(not_yet, ["FOR SYSTEM_TIME AS OF"]);
+    let query = |name: &str| &queries.iter().find(|(n, _)| n == name).unwrap().1;
+    assert!(
+        query("nexmark_q5")
+            .contains("FROM hop((SELECT * FROM bid), `dateTime`, INTERVAL '2' SECOND, INTERVAL '10' SECOND)"),
+        "{}",
+        query("nexmark_q5")
+    );
+    assert!(query("nexmark_q8").contains("JOIN (SELECT A.seller"), "{}", query("nexmark_q8"));
+    assert!(
+        query("nexmark_q11").contains("session((SELECT * FROM bid B), `dateTime`, INTERVAL '10' SECOND, bidder) B"),
+        "{}",
+        query("nexmark_q11")
+    );
+}

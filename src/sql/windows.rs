@@ -10,8 +10,9 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Span;
 
+use super::bounds::EXPRESSION_DEPTH_MAX;
 use super::dialect::PARTITIONED;
-use super::{build, group_windows, types};
+use super::{balance, bounds, build, group_windows, types};
 use crate::error::{Error, Result};
 
 /// Kinds of windowing call.
@@ -74,12 +75,12 @@ impl Kind {
 
 /// Brings a query to the one form.
 pub(super) fn rewrite_query(query: &mut Query) -> Result<()> {
-    finish(query.visit(&mut Rewriter))
+    finish(query.visit(&mut Rewriter::default()))
 }
 
 /// Brings an expression of a DDL to the one form.
 pub(super) fn rewrite_expr(expr: &mut Expr) -> Result<()> {
-    finish(expr.visit(&mut Rewriter))
+    finish(expr.visit(&mut Rewriter::default()))
 }
 
 pub(super) fn finish(flow: ControlFlow<Error>) -> Result<()> {
@@ -96,7 +97,11 @@ pub(super) fn flow(result: Result<()>) -> ControlFlow<Error> {
     }
 }
 
-struct Rewriter;
+/// One walk over a query: windowing calls, types, and the bound on depth.
+#[derive(Default)]
+struct Rewriter {
+    depth: usize,
+}
 
 impl VisitorMut for Rewriter {
     type Break = Error;
@@ -110,6 +115,11 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        balance::balance(expr);
+        self.depth += 1;
+        if self.depth > EXPRESSION_DEPTH_MAX {
+            return ControlFlow::Break(bounds::too_long());
+        }
         match expr {
             Expr::Cast { data_type, .. } => types::normalize(data_type),
             Expr::TypedString(typed) => types::normalize(&mut typed.data_type),
@@ -119,6 +129,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        self.depth -= 1;
         if let Expr::Function(function) = expr
             && is_named(&function.name, PARTITIONED)
         {
@@ -280,16 +291,15 @@ fn is_descriptor(expr: &Expr) -> bool {
 
 /// `DESCRIPTOR(ts)` and `COLUMNS(ts)` are `ts`.
 pub(super) fn time_column(expr: Expr) -> Result<Expr> {
-    let Expr::Function(function) = &expr else { return Ok(expr) };
     if !is_descriptor(&expr) {
         return Ok(expr);
     }
-    match &function.args {
-        FunctionArguments::List(list) if list.args.len() == 1 => match &list.args[0] {
-            FunctionArg::Unnamed(FunctionArgExpr::Expr(inner)) => Ok(inner.clone()),
-            _ => Err(Error::sql("DESCRIPTOR takes one column").at(span_of(&function.name).into())),
-        },
-        _ => Err(Error::sql("DESCRIPTOR takes one column").at(span_of(&function.name).into())),
+    let Expr::Function(function) = expr else { return Ok(expr) };
+    let wrong = Error::sql("DESCRIPTOR takes one column").at(span_of(&function.name).into());
+    let FunctionArguments::List(list) = function.args else { return Err(wrong) };
+    match <[FunctionArg; 1]>::try_from(list.args) {
+        Ok([FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))]) => Ok(inner),
+        _ => Err(wrong),
     }
 }
 

@@ -1,1 +1,6 @@
-//! Integration tests, one binary.
+//! Integration tests, one binary: the law (batch = stream, whatever the cut), scripts, the queries that ship, and the binary
+//! as a user drives it.
+
+mod laws;
+mod rows;
+mod slt;
