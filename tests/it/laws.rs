@@ -633,7 +633,7 @@ impl Query {
 
 /// How many cases a test tries.
 fn cases() -> u64 {
-    std::env::var("TIDEMILL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(150)
+    std::env::var("TIDEMILL_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(120)
 }
 
 /// Runs cases, every second one from `first`; stops at the first that fails.
