@@ -18,6 +18,8 @@ pub struct SourceMetrics {
     pub quarantined: u64,
     /// Rows whose event time is NULL: kept, but in no window.
     pub null_time: u64,
+    /// Rows of a partition back from idleness that are behind what was promised without it.
+    pub late_after_idle: u64,
 }
 
 /// Counters of one query.
@@ -30,8 +32,6 @@ pub struct QueryMetrics {
     pub rows_out: u64,
     /// Rows that came too late for at least one of their windows, counted once per window missed.
     pub late: u64,
-    /// The part of `late` that came from a partition back from idleness.
-    pub late_after_idle: u64,
     /// Windows that are open now.
     pub windows_open: u64,
     /// Windows that have closed.

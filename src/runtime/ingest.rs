@@ -45,6 +45,7 @@ pub(super) struct Ingested {
     pub(super) batch: RecordBatch,
     pub(super) quarantined: u64,
     pub(super) null_time: u64,
+    pub(super) late_after_idle: u64,
 }
 
 impl Ingest {
@@ -136,7 +137,7 @@ impl Ingest {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(visible, columns, &options)?;
         let Some(watermark) = &self.watermark else {
-            return Ok(Ingested { batch, quarantined: 0, null_time: 0 });
+            return Ok(Ingested { batch, quarantined: 0, null_time: 0, late_after_idle: 0 });
         };
         let (WatermarkOf::Column(time) | WatermarkOf::Expr(_, time)) = watermark;
         let (batch, times, quarantined) = believe(batch, *time, believed_until)?;
@@ -146,14 +147,19 @@ impl Ingest {
             WatermarkOf::Expr(expr, _) => micros(&expr.evaluate(&batch)?.into_array(batch.num_rows())?)?,
         };
         let mut row_watermarks = Vec::with_capacity(batch.num_rows());
-        if promised.null_count() == 0 {
-            clock.advance(promised.values().iter().map(|t| Some(*t)), now, &mut row_watermarks);
+        let late_after_idle = if promised.null_count() == 0 {
+            clock.advance(promised.values().iter().map(|t| Some(*t)), now, &mut row_watermarks)
         } else {
-            clock.advance(promised.iter(), now, &mut row_watermarks);
-        }
+            clock.advance(promised.iter(), now, &mut row_watermarks)
+        };
         let mut columns = batch.columns().to_vec();
         columns.push(Arc::new(Int64Array::from(row_watermarks)));
-        Ok(Ingested { batch: RecordBatch::try_new(Arc::clone(&self.schema), columns)?, quarantined, null_time })
+        Ok(Ingested {
+            batch: RecordBatch::try_new(Arc::clone(&self.schema), columns)?,
+            quarantined,
+            null_time,
+            late_after_idle,
+        })
     }
 }
 

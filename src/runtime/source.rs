@@ -247,6 +247,7 @@ impl RunningSource {
         let ingested = work.ingest.ingest(&batch.batch, &mut self.clocks[at], now, believed_until)?;
         self.metrics.quarantined += ingested.quarantined;
         self.metrics.null_time += ingested.null_time;
+        self.metrics.late_after_idle += ingested.late_after_idle;
         Ok(Some(ingested.batch).filter(|b| b.num_rows() > 0))
     }
 

@@ -11,7 +11,7 @@ const TEXT_BYTES_MAX: usize = 1 << 20;
 /// The deepest nesting, counted in parentheses; subqueries and types weigh more, as their trees take more stack.
 const NESTING_MAX: usize = 100;
 /// What a subquery weighs.
-const SUBQUERY_WEIGHT: usize = 5;
+const SUBQUERY_WEIGHT: usize = 7;
 /// What a level of `ARRAY<…>` weighs.
 const TYPE_WEIGHT: usize = 2;
 /// The longest run of tokens between two commas, brackets or clauses: `a OR b OR …` makes a tree as deep as the run, until

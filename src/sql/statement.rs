@@ -13,7 +13,13 @@
 //! | SESSION only | one more argument per PARTITION BY key |
 //!
 //! Group window functions (`GROUP BY TUMBLE(ts, …)`, `TUMBLE_START(…)`) have been rewritten to such a call in FROM and to the
-//! columns `window_start`, `window_end`, `window_time`.
+//! columns `window_start`, `window_end`, `window_time`. WHERE has gone into the call's input with them.
+//!
+//! # Other forms that are one
+//!
+//! A relation in single quotes (`FROM 'logs/*.jsonl'`) is an identifier with the quote style `'`. Types are as described in
+//! `types`: every TIMESTAMP has a precision of 0, 3, 6 or 9, and one without is 6. Identifiers keep the places that they were
+//! written at, through all rewriting.
 
 use sqlparser::ast;
 
@@ -272,7 +278,7 @@ pub struct Emit {
 pub enum EmitMode {
     /// `EMIT ON WINDOW CLOSE | FINAL | AFTER WINDOW CLOSE | AFTER WATERMARK`: final rows only.
     OnWindowClose,
-    /// `EMIT CHANGES | ON UPDATE | CHANGELOG`, and `PERIODIC d` (whose period is the interval): every interval, what changed.
+    /// `EMIT CHANGES | ON UPDATE | CHANGELOG`: every interval, what changed.
     Changes,
     /// `EMIT COMPLETE`: every interval, the whole result.
     Complete,

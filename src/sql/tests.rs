@@ -653,6 +653,10 @@ fn hostile_text_is_refused_and_never_overflows() {
         format!("INSERT INTO t VALUES {}", vec!["(1, 'a')"; 20_000].join(", ")),
         format!("SELECT {}1{}", "(".repeat(90), ")".repeat(90)),
         vec!["SELECT 1"; 60].join(" UNION ALL "),
+        format!("{}SELECT * FROM t{}", "SELECT * FROM (".repeat(14), ")".repeat(14)),
+        format!("{}SELECT * FROM t{}", "SELECT * FROM TUMBLE((".repeat(12), "), ts, INTERVAL '1' SECOND)".repeat(12)),
+        format!("SELECT {}1{}", "f(".repeat(100), ")".repeat(100)),
+        format!("SELECT CAST(a AS {}INT{})", "ARRAY<".repeat(49), ">".repeat(49)),
         format!("SELECT CASE {} END", "WHEN a = 1 THEN 2 ".repeat(5_000)),
         format!("CREATE TABLE t ({})", (0..2_000).map(|n| format!("c{n} INT")).collect::<Vec<_>>().join(", ")),
     ] {

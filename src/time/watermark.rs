@@ -32,19 +32,22 @@ impl PartitionClock {
 
     /// Writes the row watermark of each row of a batch into `row_watermarks` (appending) and advances the clock.
     ///
-    /// `None` (a NULL or an unbelievable event time) has the row watermark of its place and does not move the clock.
+    /// `None` (a NULL or an unbelievable event time) has the row watermark of its place and does not move the clock. Returns
+    /// how many rows are behind what was promised while the partition was idle.
     pub fn advance(
         &mut self,
         times: impl Iterator<Item = Option<i64>>,
         now: Timestamp,
         row_watermarks: &mut Vec<Watermark>,
-    ) {
+    ) -> u64 {
         let mut any = false;
+        let mut behind = 0;
         let mut max = self.max_event;
         for time in times {
             any = true;
             row_watermarks.push(self.of(max).max(self.floor));
             if let Some(time) = time {
+                behind += u64::from(time < self.floor && self.of(max) < self.floor);
                 max = max.max(time);
             }
         }
@@ -53,6 +56,7 @@ impl PartitionClock {
             self.last_row_at = now.0;
             self.idle = false;
         }
+        behind
     }
 
     fn of(&self, max_event: i64) -> Watermark {
@@ -172,7 +176,10 @@ mod tests {
         a.check_idle(Timestamp(10), 10);
         assert_eq!(combine(&[a.clone(), b.clone()], 100).0, 100, "all idle: time stands still, it does not jump");
         b.raise_floor(100);
-        assert_eq!(advance(&mut b, &[41]), [100], "back from idleness, behind what was promised");
+        let mut row_watermarks = Vec::new();
+        let behind = b.advance([Some(41), Some(120), Some(99)].into_iter(), NOW, &mut row_watermarks);
+        assert_eq!(row_watermarks, [100, 100, 120], "back from idleness: judged by what was promised meanwhile");
+        assert_eq!(behind, 1, "behind what was promised; the last is late by its own partition");
         a.end();
         b.end();
         assert_eq!(combine(&[a, b], 100).0, i64::MAX);
