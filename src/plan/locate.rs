@@ -44,7 +44,6 @@ impl Visitor for Finder {
 
     fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Span> {
         let found = match (self.0, expr) {
-            (Clause::Over, ast::Expr::Function(f)) => f.over.is_some(),
             (Clause::Subquery, ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. }) => {
                 true
             }

@@ -225,9 +225,12 @@ impl Rewriter<'_> {
         let error = Error::unsupported(format!("{what} does not run yet"));
         let error = locate(self.text, clause).into_iter().fold(error, Error::at);
         error.help(match clause {
-            Clause::Join | Clause::Subquery => "run each stream's query on its own, and join their results in your database",
-            Clause::Over => "group by a window instead: … FROM TUMBLE(t, ts, INTERVAL '10' SECOND) GROUP BY window_start, window_end",
-            Clause::OrderBy => "leave ORDER BY and LIMIT out; over files that are read to their end both work at the top of the query",
+            Clause::Join | Clause::Subquery => {
+                "run each stream's query on its own, and join their results in your database"
+            }
+            Clause::OrderBy => {
+                "leave ORDER BY and LIMIT out; over files that are read to their end both work at the top of the query"
+            }
             _ => "write it as separate queries",
         })
     }
