@@ -207,6 +207,8 @@ impl Driver {
     /// When a source fails: all its queries fail with it. A query that fails on its own is reported by [`Driver::failures`].
     pub async fn step(&mut self, settings: &Settings) -> Result<StepReport> {
         let now = self.host.clock.now().max(self.now);
+        // Before rows are taken: columns computed from PROCTIME() are filled as they are.
+        self.clock.set(now);
         let before: Vec<i64> = self.sources.iter().map(|s| s.as_ref().map_or(i64::MAX, |s| s.watermark)).collect();
         let mut inputs: Vec<SourceInput> = Vec::with_capacity(self.sources.len());
         for source in &mut self.sources {
@@ -227,7 +229,6 @@ impl Driver {
             return Ok(StepReport::default());
         }
         self.now = now;
-        self.clock.set(now);
         self.interval = self.interval.next();
         let mut report = StepReport { interval: Some(self.interval), rows_in, ..StepReport::default() };
         for at in work {
