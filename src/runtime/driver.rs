@@ -41,6 +41,8 @@ struct RunningQuery {
     first: bool,
     ended: bool,
     failed: Option<Error>,
+    /// Whether [`Driver::failures`] has told of it.
+    told: bool,
 }
 
 /// What an operator holds.
@@ -140,6 +142,7 @@ impl Driver {
             first: true,
             ended: false,
             failed: None,
+            told: false,
         });
         Ok(())
     }
@@ -252,8 +255,8 @@ impl Driver {
 
     /// The queries that have failed since this was last asked, with why; they have left.
     pub fn failures(&mut self) -> Vec<(u64, Error)> {
-        let failed = self.queries.iter_mut().filter_map(|q| q.failed.take().map(|error| (q.id, error)));
-        failed.collect()
+        let failed = self.queries.iter_mut().filter(|q| !std::mem::replace(&mut q.told, q.failed.is_some()));
+        failed.filter_map(|q| q.failed.clone().map(|error| (q.id, error))).collect()
     }
 
     /// Where things stand.
