@@ -207,17 +207,25 @@ impl Driver {
     /// Runs one interval over what the sources have, when there is anything to do.
     ///
     /// # Errors
-    /// When a source fails: all its queries fail with it. A query that fails on its own is reported by [`Driver::failures`].
+    /// None as yet: when a source fails, all its queries fail with it, and [`Driver::failures`] says which and why.
     pub async fn step(&mut self, settings: &Settings) -> Result<StepReport> {
         let now = self.host.clock.now().max(self.now);
         // Before rows are taken: columns computed from PROCTIME() are filled as they are.
         self.clock.set(now);
         let before: Vec<i64> = self.sources.iter().map(|s| s.as_ref().map_or(i64::MAX, |s| s.watermark)).collect();
         let mut inputs: Vec<SourceInput> = Vec::with_capacity(self.sources.len());
-        for source in &mut self.sources {
-            inputs.push(match source {
-                Some(source) => source.poll(settings, now)?,
-                None => SourceInput { batches: Vec::new(), watermark: i64::MAX, ended: true },
+        let nothing = || SourceInput { batches: Vec::new(), watermark: i64::MAX, ended: true };
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            inputs.push(match source.as_mut().map(|s| s.poll(settings, now)) {
+                Some(Ok(input)) => input,
+                Some(Err(error)) => {
+                    // Those that read it fail; what other sources have given meanwhile is not lost to the others.
+                    let readers = self.queries.iter_mut().filter(|q| !q.ended && q.sources.contains(&index));
+                    readers.for_each(|q| q.fail(error.clone()));
+                    *source = None;
+                    nothing()
+                }
+                None => nothing(),
             });
         }
         let rows_in = inputs.iter().flat_map(|i| &i.batches).map(|b| b.num_rows()).sum();
