@@ -54,6 +54,7 @@ pub(super) fn incrementalize(
         processing_time: false,
         last: None,
     };
+    refuse_hidden_names(plan)?;
     let (plan, presentation) = split_presentation(plan);
     rewriter.last = last_limit(plan);
     let stream = rewriter.rewrite(plan, false)?;
@@ -346,6 +347,23 @@ impl Rewriter<'_> {
             Ok(TreeNodeRecursion::Continue)
         });
         found
+    }
+}
+
+/// Columns that look like the hidden ones would be taken for them.
+fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
+    let mut found = None;
+    plan.apply(|node| {
+        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN].into_iter().find(|name| {
+            node.schema().fields().iter().any(|field| field.name() == name)
+        });
+        found = found.or(hidden);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Error::sql(format!("a column can't be named '{name}': the engine uses that name itself"))
+            .help("give it another name with AS")),
     }
 }
 

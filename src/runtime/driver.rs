@@ -237,6 +237,7 @@ impl Driver {
         };
         let work: Vec<usize> = (0..self.queries.len()).filter(|q| due(&self.queries[*q])).collect();
         if work.is_empty() {
+            self.drop_unused();
             return Ok(StepReport::default());
         }
         self.now = now;
