@@ -196,6 +196,10 @@ impl SessionRun {
             old_groups.extend(cluster.old.iter().map(|_| group));
         }
         let mut accumulators = Accumulators::new(&self.session.aggregate.calls)?;
+        if let Some((arguments, _)) = self.batches.first() {
+            let none: Vec<Arguments> = arguments.iter().map(Arguments::none).collect();
+            accumulators.expect_untouched(&none, 0)?;
+        }
         if !old.is_empty() {
             accumulators.merge(&sessions.states(&old)?, &old_groups, clusters.len())?;
         }
