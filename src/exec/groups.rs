@@ -50,7 +50,7 @@ impl Call {
 
     /// Its arguments over no rows.
     pub(super) fn empty_arguments(&self) -> Result<Arguments> {
-        Ok(self.arguments(&RecordBatch::new_empty(Arc::clone(&self.input)))?.none())
+        self.arguments(&RecordBatch::new_empty(Arc::clone(&self.input)))
     }
 
     /// The types of its state.
@@ -68,12 +68,6 @@ impl Call {
 }
 
 impl Arguments {
-    /// The arguments of no rows, with a filter even where the call has none; see [`Accumulators::expect_untouched`].
-    pub(super) fn none(&self) -> Self {
-        let values = self.values.iter().map(|v| v.slice(0, 0)).collect();
-        Self { values, filter: Some(BooleanArray::from(Vec::<bool>::new())) }
-    }
-
     /// The arguments of some rows.
     pub(super) fn take(&self, rows: &arrow::array::UInt32Array) -> Result<Self> {
         let take = |a: &ArrayRef| arrow::compute::take(a, rows, None);
@@ -108,13 +102,15 @@ impl Accumulators {
         Ok(())
     }
 
-    /// Makes the accumulators note, from now on, which groups have got a value.
-    ///
-    /// DataFusion's accumulators take every group below `total` to have one, until they meet a null or a filter: true of
-    /// rows, but not of states merged into some groups only, nor of a group without rows. Its sum would be 0, not NULL.
-    /// `none` are the arguments of no rows; groups below `total` have had values.
-    pub(super) fn expect_untouched(&mut self, none: &[Arguments], total: usize) -> Result<()> {
-        self.update(none, &[], total)
+    /// Says that groups below `total` may stay without a value until later. DataFusion takes a call over values without NULLs
+    /// as one that touches every group: without this, the sum of nothing but NULLs is 0 where other groups were merged.
+    pub(super) fn expect_gaps(&mut self, arguments: &[Arguments], total: usize) -> Result<()> {
+        let no_rows = BooleanArray::from(Vec::<bool>::new());
+        for (accumulator, arguments) in self.accumulators.iter_mut().zip(arguments) {
+            let values: Vec<ArrayRef> = arguments.values.iter().map(|v| v.slice(0, 0)).collect();
+            accumulator.update_batch(&values, &[], Some(&no_rows), total)?;
+        }
+        Ok(())
     }
 
     /// Merges states, the columns of all calls one after the other.

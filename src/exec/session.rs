@@ -197,8 +197,7 @@ impl SessionRun {
         }
         let mut accumulators = Accumulators::new(&self.session.aggregate.calls)?;
         if let Some((arguments, _)) = self.batches.first() {
-            let none: Vec<Arguments> = arguments.iter().map(Arguments::none).collect();
-            accumulators.expect_untouched(&none, 0)?;
+            accumulators.expect_gaps(arguments, clusters.len())?;
         }
         if !old.is_empty() {
             accumulators.merge(&sessions.states(&old)?, &old_groups, clusters.len())?;

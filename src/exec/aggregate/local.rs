@@ -43,8 +43,7 @@ impl Local {
         let mut local = Self::new(aggregate)?;
         local.slots.push(None);
         let none = aggregate.calls.iter().map(|c| c.empty_arguments()).collect::<Result<Vec<_>>>()?;
-        local.accumulators.expect_untouched(&none, 0)?;
-        local.accumulators.expect_untouched(&none, 1)?;
+        local.accumulators.expect_gaps(&none, 1)?;
         Ok(local)
     }
 
@@ -113,8 +112,7 @@ impl Local {
             return Ok(());
         }
         if slots.len() < total - before {
-            let none: Vec<Arguments> = arguments.iter().map(Arguments::none).collect();
-            self.accumulators.expect_untouched(&none, before)?;
+            self.accumulators.expect_gaps(arguments, total)?;
         }
         self.accumulators.merge(&table.read(&slots)?, &groups, total)
     }
