@@ -97,7 +97,9 @@ impl Lowering<'_> {
                     _ => Arc::new(aggregate),
                 }
             }
-            Operator::Limit(limit) => Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch }),
+            Operator::Limit(limit) => {
+                Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch, ends_query: limit.ends_query })
+            }
             Operator::Once => Arc::new(Once),
             Operator::Slot(slot) => Arc::new(Slot { id: slot.id, input: slot.input }),
             Operator::Recompute(_) => return Err(DataFusionError::Internal("a body is lowered first".to_owned())),

@@ -53,7 +53,10 @@ pub(super) fn incrementalize(
         windows: 0,
         closes: false,
         processing_time: false,
+        last: None,
     };
+    refuse_hidden_names(plan)?;
+    rewriter.last = last_limit(plan);
     let (plan, presentation) = rewriter.split_presentation(plan)?;
     let stream = rewriter.rewrite(plan, false)?;
     if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
@@ -145,6 +148,8 @@ struct Rewriter<'a> {
     /// Some operator emits on close.
     closes: bool,
     processing_time: bool,
+    /// A LIMIT that every row of the result passes at once: with its last row the query has ended.
+    last: Option<&'a LogicalPlan>,
 }
 
 impl Rewriter<'_> {
@@ -194,7 +199,10 @@ impl Rewriter<'_> {
                 }
                 let input = self.rewrite(&limit.input, want_watermark)?;
                 match fetch {
-                    Some(fetch) if !input.has(WEIGHT_COLUMN) => self.limit(input, skip, fetch),
+                    Some(fetch) if !input.has(WEIGHT_COLUMN) => {
+                        // Such a node below others only: what is above may hold rows back, or have other inputs.
+                        self.limit(input, skip, fetch, self.last.is_some_and(|last| std::ptr::eq(last, plan)))
+                    }
                     _ => self.top_n(input, plan, &[]),
                 }
             }
@@ -302,10 +310,10 @@ impl Rewriter<'_> {
         at
     }
 
-    fn limit(&mut self, input: Stream, skip: usize, fetch: usize) -> Result<Stream> {
+    fn limit(&mut self, input: Stream, skip: usize, fetch: usize, ends_query: bool) -> Result<Stream> {
         let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
         let schema = input.schema().clone();
-        let operator = Operator::Limit(LimitOperator { id, skip, fetch });
+        let operator = Operator::Limit(LimitOperator { id, skip, fetch, ends_query });
         Ok(Stream { plan: node(operator, Some(input.plan), schema), ..input })
     }
 
@@ -327,7 +335,8 @@ impl Rewriter<'_> {
                     LogicalPlan::Sort(sort) => {
                         (&sort.input, Some(Presentation { sort: sort.expr.clone(), skip, fetch }))
                     }
-                    input => (input, Some(Presentation { sort: Vec::new(), skip, fetch })),
+                    // Without an order, the first rows will do: the query can end when it has them.
+                    _ => (plan, None),
                 })
             }
             LogicalPlan::Sort(sort) if finished || sort.fetch.is_none() => {
@@ -374,6 +383,34 @@ impl Rewriter<'_> {
             Ok(TreeNodeRecursion::Continue)
         });
         found
+    }
+}
+
+/// Columns that look like the hidden ones would be taken for them.
+fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
+    let mut found = None;
+    plan.apply(|node| {
+        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN]
+            .into_iter()
+            .find(|name| node.schema().fields().iter().any(|field| field.name() == name));
+        found = found.or(hidden);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Error::sql(format!("a column can't be named '{name}': the engine uses that name itself"))
+            .help("give it another name with AS")),
+    }
+}
+
+/// The LIMIT under nothing but filters and projections.
+fn last_limit(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan {
+        LogicalPlan::Limit(_) => Some(plan),
+        LogicalPlan::Projection(projection) => last_limit(&projection.input),
+        LogicalPlan::Filter(filter) => last_limit(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => last_limit(&alias.input),
+        _ => None,
     }
 }
 
