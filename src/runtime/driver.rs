@@ -264,8 +264,12 @@ impl Driver {
 
     /// The queries that have failed since this was last asked, with why; they have left.
     pub fn failures(&mut self) -> Vec<(u64, Error)> {
-        let failed = self.queries.iter_mut().filter(|q| !std::mem::replace(&mut q.told, q.failed.is_some()));
-        failed.filter_map(|q| q.failed.clone().map(|error| (q.id, error))).collect()
+        let new = self.queries.iter_mut().filter(|q| q.failed.is_some() && !q.told);
+        let tell = |q: &mut RunningQuery| {
+            q.told = true;
+            q.failed.clone().map(|error| (q.id, error))
+        };
+        new.filter_map(tell).collect()
     }
 
     /// Where things stand.
