@@ -117,12 +117,13 @@ impl Driver {
     ) -> Result<()> {
         let mut sources = Vec::new();
         for used in &query.plan().sources {
-            let same = |s: &RunningSource| s.name() == used.table && s.serves(&used.columns) && !s.has_ended();
+            let asked = setup(&used.table)?;
+            let same = |s: &RunningSource| s.reads(&asked) && s.serves(&used.columns) && !s.has_ended();
             let found = self.sources.iter().position(|s| s.as_ref().is_some_and(same));
             let index = match found {
                 Some(index) => index,
                 None => {
-                    self.sources.push(Some(RunningSource::new(setup(&used.table)?, self.now)));
+                    self.sources.push(Some(RunningSource::new(asked, self.now)));
                     self.sources.len() - 1
                 }
             };
