@@ -22,6 +22,7 @@ use self::tables::Tables;
 use super::assign::{WINDOW_TIME_GAP, micros};
 use super::context::QueryContext;
 use super::groups::{Arguments, Call};
+use super::key::canonical;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, OperatorId, WindowRole, WindowUse};
@@ -67,8 +68,11 @@ impl Run for AggregateRun {
     fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let aggregate = Arc::clone(&self.aggregate);
         let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
-        let keys = aggregate.key.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let keys = aggregate.key.iter().map(|i| Ok(canonical(evaluate(i)?))).collect::<Result<Vec<_>>>()?;
         let arguments = aggregate.calls.iter().map(|c| c.arguments(&batch)).collect::<Result<Vec<_>>>()?;
         let Some(window) = &aggregate.window else {
             self.add(NO_WINDOW, &keys, &arguments, rows)?;

@@ -121,10 +121,9 @@ impl AssignRun {
                     out.ends.push(window.end);
                 }
             });
-            if !fits {
-                return Err(Error::execution(format!("event time {t} µs has no window: out of range"))
-                    .help("filter such rows out, or fix the unit of the time column"));
-            }
+            // An event time at the ends of what can be said (a sentinel, a wrong unit) is no time: it has no window, and
+            // takes none of its neighbours with it.
+            out.null_time += u64::from(!fits);
         }
         Ok(out)
     }
@@ -167,7 +166,7 @@ pub(super) fn timestamps(micros: &[i64], unit: TimeUnit, data_type: &DataType, b
     Ok(cast(&array, data_type)?)
 }
 
-/// A timestamp column in microseconds, and its unit.
+/// A timestamp column in microseconds, and its unit. What does not fit is NULL: such a time is in no window.
 pub(super) fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
     let DataType::Timestamp(unit, _) = time.data_type() else {
         return Err(Error::internal(format!("the time of a window is {}", time.data_type())));
@@ -180,8 +179,5 @@ pub(super) fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
         TimeUnit::Microsecond => return Ok((raw.clone(), *unit)),
         TimeUnit::Nanosecond => return Ok((raw.unary(|v: i64| v.div_euclid(1_000)), *unit)),
     };
-    let scaled = raw.try_unary::<_, Int64Type, Error>(|v: i64| {
-        v.checked_mul(factor).ok_or_else(|| Error::execution(format!("event time {v} is out of range")))
-    })?;
-    Ok((scaled, *unit))
+    Ok((raw.unary_opt(|v: i64| v.checked_mul(factor)), *unit))
 }

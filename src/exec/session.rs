@@ -19,6 +19,7 @@ use super::aggregate::Aggregate;
 use super::assign::{WINDOW_TIME_GAP, micros, timestamps};
 use super::context::QueryContext;
 use super::groups::{Accumulators, Arguments, values_of};
+use super::key::canonical;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, WindowRole};
@@ -68,7 +69,7 @@ impl Run for SessionRun {
         let aggregate = &self.session.aggregate;
         let rows = batch.num_rows();
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
-        let keys = aggregate.key.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let keys = aggregate.key.iter().map(|i| Ok(canonical(evaluate(i)?))).collect::<Result<Vec<_>>>()?;
         let ids = self.keys.insert(&keys, rows)?;
         // The assignment gave each row a window of its own: [time, time + gap).
         let role = aggregate.window.as_ref().and_then(|w| w.roles.first());

@@ -113,6 +113,8 @@ pub struct LimitOperator {
     pub skip: usize,
     /// Rows let through.
     pub fetch: usize,
+    /// Whether the query has ended with its last row: no other rows come around this operator, and none are held above it.
+    pub ends_query: bool,
 }
 
 impl Operator {

@@ -52,8 +52,11 @@ pub(super) fn incrementalize(
         windows: 0,
         closes: false,
         processing_time: false,
+        last: None,
     };
+    refuse_hidden_names(plan)?;
     let (plan, presentation) = split_presentation(plan);
+    rewriter.last = last_limit(plan);
     let stream = rewriter.rewrite(plan, false)?;
     if stream.session.is_some() {
         return Err(linear::session_first());
@@ -148,6 +151,8 @@ struct Rewriter<'a> {
     /// Some operator emits on close.
     closes: bool,
     processing_time: bool,
+    /// A LIMIT that every row of the result passes at once: with its last row the query has ended.
+    last: Option<&'a LogicalPlan>,
 }
 
 impl Rewriter<'_> {
@@ -193,7 +198,10 @@ impl Rewriter<'_> {
                 let input = self.rewrite(&limit.input, want_watermark)?;
                 let (skip, fetch) = limit_of(limit)?;
                 match fetch {
-                    Some(fetch) if !input.has(WEIGHT_COLUMN) => self.limit(input, skip, fetch),
+                    Some(fetch) if !input.has(WEIGHT_COLUMN) => {
+                        // Such a node below others only: what is above may hold rows back, or have other inputs.
+                        self.limit(input, skip, fetch, self.last.is_some_and(|last| std::ptr::eq(last, plan)))
+                    }
                     _ => Err(self.not_yet("LIMIT over a result whose rows change", Clause::OrderBy)),
                 }
             }
@@ -286,10 +294,10 @@ impl Rewriter<'_> {
         at
     }
 
-    fn limit(&mut self, input: Stream, skip: usize, fetch: usize) -> Result<Stream> {
+    fn limit(&mut self, input: Stream, skip: usize, fetch: usize, ends_query: bool) -> Result<Stream> {
         let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
         let schema = input.schema().clone();
-        let operator = Operator::Limit(LimitOperator { id, skip, fetch });
+        let operator = Operator::Limit(LimitOperator { id, skip, fetch, ends_query });
         Ok(Stream { plan: node(operator, Some(input.plan), schema), ..input })
     }
 
@@ -312,7 +320,7 @@ impl Rewriter<'_> {
         match top {
             Presentation { ref sort, skip, fetch: Some(fetch) } if sort.is_empty() && !stream.has(WEIGHT_COLUMN) => {
                 let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
-                Ok(Top::Limit(LimitOperator { id, skip, fetch }))
+                Ok(Top::Limit(LimitOperator { id, skip, fetch, ends_query: true }))
             }
             Presentation { fetch: None, skip: 0, .. } if !stream.has(WEIGHT_COLUMN) && self.closes => {
                 self.notices
@@ -342,6 +350,23 @@ impl Rewriter<'_> {
             Ok(TreeNodeRecursion::Continue)
         });
         found
+    }
+}
+
+/// Columns that look like the hidden ones would be taken for them.
+fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
+    let mut found = None;
+    plan.apply(|node| {
+        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN].into_iter().find(|name| {
+            node.schema().fields().iter().any(|field| field.name() == name)
+        });
+        found = found.or(hidden);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Error::sql(format!("a column can't be named '{name}': the engine uses that name itself"))
+            .help("give it another name with AS")),
     }
 }
 
@@ -385,6 +410,17 @@ fn split_presentation(plan: &LogicalPlan) -> (&LogicalPlan, Option<Presentation>
         rest = &sort.input;
     }
     if std::ptr::eq(rest, plan) { (plan, None) } else { (rest, Some(top)) }
+}
+
+/// The LIMIT under nothing but filters and projections.
+fn last_limit(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan {
+        LogicalPlan::Limit(_) => Some(plan),
+        LogicalPlan::Projection(projection) => last_limit(&projection.input),
+        LogicalPlan::Filter(filter) => last_limit(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => last_limit(&alias.input),
+        _ => None,
+    }
 }
 
 fn limit_of(limit: &datafusion::logical_expr::Limit) -> Result<(usize, Option<usize>)> {

@@ -112,7 +112,10 @@ impl Feed {
     /// No more reading; what has been read stays.
     pub(super) fn stop(&mut self) {
         if let Self::Threaded(queue) = self {
+            // Under the lock: else a thread that is about to wait for space would miss this, and wait for ever.
+            let state = queue.lock();
             queue.stop.store(true, Ordering::Relaxed);
+            drop(state);
             queue.space.notify_all();
         }
     }

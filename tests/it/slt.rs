@@ -146,7 +146,7 @@ impl Mill {
             }
             ["SOURCE", name] => {
                 let progress = self.engine.progress();
-                let source = progress.sources.iter().filter(|s| s.name == *name).next_back();
+                let source = progress.sources.iter().rfind(|s| s.name == *name);
                 let m = &source.ok_or_else(|| format!("no source {name} ran"))?.metrics;
                 let counts = [m.rows_in, m.bad, m.quarantined, m.null_time];
                 Ok(output(vec![counts.iter().map(ToString::to_string).collect()]))
