@@ -59,6 +59,9 @@ pub(super) fn incrementalize(
     rewriter.last = last_limit(plan);
     let (plan, presentation) = rewriter.split_presentation(plan)?;
     let stream = rewriter.rewrite(plan, false)?;
+    if stream.session.is_some() {
+        return Err(linear::session_first());
+    }
     if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
         let error = Error::sql("EMIT ON WINDOW CLOSE, but no window of this query ever closes");
         let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));
