@@ -43,12 +43,8 @@ impl Visitor for Finder {
     }
 
     fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<Span> {
-        let found = match (self.0, expr) {
-            (Clause::Subquery, ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. }) => {
-                true
-            }
-            _ => false,
-        };
+        let found = self.0 == Clause::Subquery
+            && matches!(expr, ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. });
         if found { ControlFlow::Break(expr.span().into()) } else { ControlFlow::Continue(()) }
     }
 }
