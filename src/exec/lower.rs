@@ -81,12 +81,9 @@ impl Lowering<'_> {
                     _ => Arc::new(aggregate),
                 }
             }
-            Operator::Limit(limit) => Arc::new(Limit {
-                id: limit.id,
-                skip: limit.skip,
-                fetch: limit.fetch,
-                ends_query: limit.ends_query,
-            }),
+            Operator::Limit(limit) => {
+                Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch, ends_query: limit.ends_query })
+            }
             Operator::Once => Arc::new(Once),
         })
     }

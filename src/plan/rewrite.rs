@@ -357,9 +357,9 @@ impl Rewriter<'_> {
 fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
     let mut found = None;
     plan.apply(|node| {
-        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN].into_iter().find(|name| {
-            node.schema().fields().iter().any(|field| field.name() == name)
-        });
+        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN]
+            .into_iter()
+            .find(|name| node.schema().fields().iter().any(|field| field.name() == name));
         found = found.or(hidden);
         Ok(TreeNodeRecursion::Continue)
     })?;

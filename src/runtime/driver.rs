@@ -264,8 +264,11 @@ impl Driver {
 
     /// The queries that have failed since this was last asked, with why; they have left.
     pub fn failures(&mut self) -> Vec<(u64, Error)> {
-        let failed = self.queries.iter_mut().filter(|q| !std::mem::replace(&mut q.told, q.failed.is_some()));
-        failed.filter_map(|q| q.failed.clone().map(|error| (q.id, error))).collect()
+        let fresh = |q: &mut RunningQuery| {
+            let told = std::mem::replace(&mut q.told, q.failed.is_some());
+            q.failed.clone().filter(|_| !told).map(|error| (q.id, error))
+        };
+        self.queries.iter_mut().filter_map(fresh).collect()
     }
 
     /// Where things stand.
