@@ -117,12 +117,13 @@ impl Driver {
     ) -> Result<()> {
         let mut sources = Vec::new();
         for used in &query.plan().sources {
-            let same = |s: &RunningSource| s.name() == used.table && s.serves(&used.columns) && !s.has_ended();
+            let asked = setup(&used.table)?;
+            let same = |s: &RunningSource| s.reads(&asked) && s.serves(&used.columns) && !s.has_ended();
             let found = self.sources.iter().position(|s| s.as_ref().is_some_and(same));
             let index = match found {
                 Some(index) => index,
                 None => {
-                    self.sources.push(Some(RunningSource::new(setup(&used.table)?, self.now)));
+                    self.sources.push(Some(RunningSource::new(asked, self.now)));
                     self.sources.len() - 1
                 }
             };
@@ -264,11 +265,12 @@ impl Driver {
 
     /// The queries that have failed since this was last asked, with why; they have left.
     pub fn failures(&mut self) -> Vec<(u64, Error)> {
-        let fresh = |q: &mut RunningQuery| {
-            let told = std::mem::replace(&mut q.told, q.failed.is_some());
-            q.failed.clone().filter(|_| !told).map(|error| (q.id, error))
+        let new = self.queries.iter_mut().filter(|q| q.failed.is_some() && !q.told);
+        let tell = |q: &mut RunningQuery| {
+            q.told = true;
+            q.failed.clone().map(|error| (q.id, error))
         };
-        self.queries.iter_mut().filter_map(fresh).collect()
+        new.filter_map(tell).collect()
     }
 
     /// Where things stand.
