@@ -288,6 +288,7 @@ fn an_interrupt_drains() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn a_socket_with_two_clients() {
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
