@@ -100,9 +100,7 @@ impl ScalarUDFImpl for ClockFunction {
                 let days = i32::try_from(now.millis().div_euclid(86_400_000)).unwrap_or(i32::MAX);
                 ScalarValue::Date32(Some(days))
             }
-            DataType::Time64(_) => {
-                ScalarValue::Time64Nanosecond(Some(now.millis().rem_euclid(86_400_000) * 1_000_000))
-            }
+            DataType::Time64(_) => ScalarValue::Time64Nanosecond(Some(now.millis().rem_euclid(86_400_000) * 1_000_000)),
             _ => ScalarValue::TimestampMillisecond(Some(now.millis()), None),
         }))
     }

@@ -342,9 +342,11 @@ fn check_kind(kind: RelationKind, relation: &Relation, name: &Name) -> Result<()
         return Ok(());
     }
     let is = relation.kind();
-    Err(Error::sql(format!("'{}' is a {is}", name.spelled))
-        .at(name.span)
-        .help(format!("DROP {} {}", is.to_uppercase(), name.spelled)))
+    Err(Error::sql(format!("'{}' is a {is}", name.spelled)).at(name.span).help(format!(
+        "DROP {} {}",
+        is.to_uppercase(),
+        name.spelled
+    )))
 }
 
 /// The watermark of a table: from WATERMARK FOR, or from the option `event_time` of other engines.

@@ -19,14 +19,14 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use self::local::Local;
 use self::tables::Tables;
-use super::assign::{WINDOW_TIME_GAP, micros};
+use super::assign::micros;
 use super::context::QueryContext;
 use super::groups::{Arguments, Call};
 use super::key::canonical;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, OperatorId, WindowRole, WindowUse};
-use crate::time::WindowSpec;
+use crate::time::{WindowSpec, window_time_gap};
 
 /// The table of groups that belong to no window.
 const NO_WINDOW: i64 = i64::MAX;
@@ -101,10 +101,10 @@ impl Run for AggregateRun {
             };
             locals.insert(NO_WINDOW, local);
         }
-        let closing = aggregate.window.as_ref().map(|w| context.closing_time(w.domain, &w.sources));
+        let closing = aggregate.window.as_ref().map(|w| context.closing_time(w));
         context.with_state(
             aggregate.id,
-            || Ok(Tables::default()),
+            || Ok(Tables::new(&aggregate)),
             |tables| {
                 let mut out = Vec::new();
                 let closed = closing.map_or_else(Vec::new, |time| tables.ending_by(time));
@@ -148,7 +148,7 @@ impl AggregateRun {
         };
         self.context.with_state(
             aggregate.id,
-            || Ok(Tables::default()),
+            || Ok(Tables::new(aggregate)),
             |tables| local.add(tables.get(end), keys, arguments, rows),
         )
     }
@@ -166,10 +166,10 @@ fn window_ends(window: &WindowUse, evaluate: impl Fn(usize) -> Result<ArrayRef>)
         .iter()
         .min_by_key(|(_, role)| rank(role))
         .ok_or_else(|| Error::internal("a window without columns"))?;
-    let (times, _) = micros(&evaluate(*index)?)?;
+    let (times, unit) = micros(&evaluate(*index)?)?;
     Ok(match role {
         WindowRole::End => times,
-        WindowRole::Time => times.unary(|t| t + WINDOW_TIME_GAP),
+        WindowRole::Time => times.unary(|t| t + window_time_gap(unit)),
         WindowRole::Start => {
             let size = match window.spec {
                 WindowSpec::Tumble { size, .. } | WindowSpec::Hop { size, .. } => size,

@@ -14,9 +14,10 @@ pub(super) fn canonical(key: ArrayRef) -> ArrayRef {
         // Adding positive zero turns -0.0 into 0.0 and leaves everything else as it is.
         DataType::Float64 => Arc::new(key.as_primitive::<Float64Type>().unary::<_, Float64Type>(|v| v + 0.0)),
         DataType::Float32 => Arc::new(key.as_primitive::<Float32Type>().unary::<_, Float32Type>(|v| v + 0.0)),
-        DataType::Float16 => Arc::new(key.as_primitive::<Float16Type>().unary::<_, Float16Type>(|v| {
-            if v.to_bits() << 1 == 0 { Default::default() } else { v }
-        })),
+        DataType::Float16 => Arc::new(
+            key.as_primitive::<Float16Type>()
+                .unary::<_, Float16Type>(|v| if v.to_bits() << 1 == 0 { Default::default() } else { v }),
+        ),
         _ => key,
     }
 }
@@ -29,7 +30,8 @@ mod tests {
 
     #[test]
     fn zeros_are_one_key() {
-        let key = canonical(Arc::new(Float64Array::from(vec![Some(-0.0), Some(0.0), None, Some(-1.5), Some(f64::NAN)])));
+        let key =
+            canonical(Arc::new(Float64Array::from(vec![Some(-0.0), Some(0.0), None, Some(-1.5), Some(f64::NAN)])));
         let key = key.as_primitive::<Float64Type>();
         assert_eq!(key.value(0).to_bits(), 0.0f64.to_bits());
         assert_eq!(key.value(1).to_bits(), 0.0f64.to_bits());

@@ -187,7 +187,7 @@ impl Rewriter<'_> {
             LogicalPlan::Extension(Extension { node }) => match node.as_any().downcast_ref::<WindowNode>() {
                 Some(window) => {
                     let input = self.rewrite(window.input(), true)?;
-                    self.window(input, window)
+                    self.window(input, window, want_watermark)
                 }
                 None => Err(Error::internal(format!("no rule for {}", node.name()))),
             },
@@ -354,9 +354,9 @@ impl Rewriter<'_> {
 fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
     let mut found = None;
     plan.apply(|node| {
-        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN].into_iter().find(|name| {
-            node.schema().fields().iter().any(|field| field.name() == name)
-        });
+        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN]
+            .into_iter()
+            .find(|name| node.schema().fields().iter().any(|field| field.name() == name));
         found = found.or(hidden);
         Ok(TreeNodeRecursion::Continue)
     })?;

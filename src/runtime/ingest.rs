@@ -62,10 +62,8 @@ impl Ingest {
         }
         // An expression brings the columns it reads.
         let computed = wanted.iter().filter_map(|i| table.computed.get(i));
-        let read: Vec<usize> = computed
-            .flat_map(|e| e.column_refs())
-            .filter_map(|c| table.schema.index_of(&c.name).ok())
-            .collect();
+        let read: Vec<usize> =
+            computed.flat_map(|e| e.column_refs()).filter_map(|c| table.schema.index_of(&c.name).ok()).collect();
         let mut projection: Vec<usize> =
             wanted.iter().chain(&read).copied().filter(|i| !table.computed.contains_key(i)).collect();
         projection.sort_unstable();
