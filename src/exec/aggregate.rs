@@ -109,23 +109,18 @@ impl Run for AggregateRun {
                 let mut out = Vec::new();
                 let closed = closing.map_or_else(Vec::new, |time| tables.ending_by(time));
                 let mut count = 0;
-                for end in closed {
-                    if locals.contains_key(&end) {
-                        continue;
-                    }
-                    if aggregate.emit == EmitAt::Close {
-                        out.extend(aggregate.close(end, None, tables)?);
-                    }
-                    tables.stage_close(end);
-                    count += 1;
-                }
-                for (end, local) in locals {
+                // Earliest end first, whether this interval has rows of a window or not: the order of a stream's windows must
+                // not depend on its cut.
+                let mut windows: BTreeMap<i64, Option<Local>> = closed.into_iter().map(|end| (end, None)).collect();
+                windows.extend(locals.into_iter().map(|(end, local)| (end, Some(local))));
+                for (end, local) in windows {
                     let closes = closing.is_some_and(|time| end <= time);
                     count += u64::from(closes);
-                    match aggregate.emit {
-                        EmitAt::Close if closes => out.extend(aggregate.close(end, Some(local), tables)?),
-                        EmitAt::Close => aggregate.keep(end, local, tables)?,
-                        EmitAt::Change => out.extend(aggregate.change(end, local, tables)?),
+                    match (aggregate.emit, local) {
+                        (EmitAt::Close, local) if closes => out.extend(aggregate.close(end, local, tables)?),
+                        (EmitAt::Close, Some(local)) => aggregate.keep(end, local, tables)?,
+                        (EmitAt::Change, Some(local)) => out.extend(aggregate.change(end, local, tables)?),
+                        (_, None) => {}
                     }
                     if closes {
                         tables.stage_close(end);
