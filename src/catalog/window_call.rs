@@ -102,7 +102,8 @@ impl Call<'_> {
         };
         if !spec.is_multiple_of(unit) {
             let what = if unit == 1_000 { "milliseconds" } else { "seconds" };
-            return Err(self.fail(format!("the bounds of {spec} do not fit into a time column of whole {what}"))
+            return Err(self
+                .fail(format!("the bounds of {spec} do not fit into a time column of whole {what}"))
                 .help("make the lengths multiples of that, or cast the column to TIMESTAMP(6)")
                 .into());
         }
