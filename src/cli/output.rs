@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{RecordBatch, StringArray};
@@ -31,6 +31,8 @@ pub(crate) struct Printer {
     limit: Option<Arc<Limit>>,
     /// Rows that bare SELECTs have printed.
     printed: Arc<AtomicU64>,
+    /// Of the SELECT opened last: nobody wants its rows any more.
+    muted: Arc<AtomicBool>,
 }
 
 /// Where bytes go.
@@ -50,7 +52,16 @@ impl Printer {
     /// A printer to stdout.
     pub(crate) fn new(screen: Screen, host: Host) -> Self {
         let target = Target::Stdout(screen.clone());
-        Self { screen, host, format: None, expanded: false, target, limit: None, printed: Arc::default() }
+        Self {
+            screen,
+            host,
+            format: None,
+            expanded: false,
+            target,
+            limit: None,
+            printed: Arc::default(),
+            muted: Arc::default(),
+        }
     }
 
     /// Ends the run after so many rows.
@@ -77,6 +88,13 @@ impl Printer {
     /// Whether a person reads it as it comes.
     pub(crate) fn to_terminal(&self) -> bool {
         matches!(self.target, Target::Stdout(_)) && self.screen.stdout_is_terminal()
+    }
+
+    /// What the SELECT opened last still has to say stays off the terminal; it was stopped, and something else is there now.
+    pub(crate) fn mute(&self) {
+        if self.to_terminal() {
+            self.muted.store(true, Ordering::SeqCst);
+        }
     }
 
     /// Rows printed by bare SELECTs so far.
@@ -183,12 +201,14 @@ impl Output for Printer {
         }
         // The file is made now, so that a wrong path is known before anything runs.
         self.target.write(&self.host, &[])?;
+        self.muted = Arc::default();
         Ok(Box::new(PrintedRows {
             encoder: spec.encoder(&info.schema, info.key.as_deref())?,
             target: self.target.clone(),
             host: self.host.clone(),
             limit: self.limit.clone(),
             printed: self.printed.clone(),
+            muted: self.muted.clone(),
             staged: Vec::new(),
             closed: false,
         }))
@@ -235,11 +255,20 @@ struct PrintedRows {
     host: Host,
     limit: Option<Arc<Limit>>,
     printed: Arc<AtomicU64>,
+    muted: Arc<AtomicBool>,
     staged: Vec<u8>,
     closed: bool,
 }
 
 impl PrintedRows {
+    fn write_staged(&mut self) -> Result<()> {
+        if !self.staged.is_empty() && !self.muted.load(Ordering::SeqCst) {
+            self.target.write(&self.host, &self.staged)?;
+        }
+        self.staged.clear();
+        Ok(())
+    }
+
     fn limit_reached(&self) -> bool {
         self.limit.as_ref().is_some_and(|limit| limit.left.load(Ordering::SeqCst) == 0)
     }
@@ -251,7 +280,7 @@ impl Sink for PrintedRows {
             None => change.num_rows(),
             Some(limit) => limit.take(change.num_rows()),
         };
-        if wanted == 0 {
+        if wanted == 0 || self.muted.load(Ordering::SeqCst) {
             return Ok(());
         }
         self.printed.fetch_add(wanted as u64, Ordering::Relaxed);
@@ -273,11 +302,7 @@ impl Sink for PrintedRows {
             }
             return Ok(());
         }
-        if !self.staged.is_empty() {
-            self.target.write(&self.host, &self.staged)?;
-            self.staged.clear();
-        }
-        Ok(())
+        self.write_staged()
     }
 
     fn close(&mut self) -> Result<()> {
@@ -285,8 +310,7 @@ impl Sink for PrintedRows {
             return Ok(());
         }
         self.encoder.finish(&mut self.staged)?;
-        self.target.write(&self.host, &self.staged)?;
-        self.staged.clear();
+        self.write_staged()?;
         self.target.sync()
     }
 }
@@ -355,6 +379,7 @@ mod tests {
             host: printer.host.clone(),
             limit: printer.limit.clone(),
             printed: printer.printed.clone(),
+            muted: printer.muted.clone(),
             staged: Vec::new(),
             closed: false,
         }
@@ -392,6 +417,22 @@ mod tests {
         assert!(!path.exists());
         sink.publish(IntervalId(1)).unwrap();
         assert_eq!(super::super::script::read_text(&Host::system(), &path).unwrap(), "1\n1\n");
+    }
+
+    #[test]
+    fn a_muted_select_says_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.jsonl");
+        let mut printer = Printer::new(Screen::new(false, false), Host::system());
+        printer.redirect(Some(&path));
+        let mut sink = sink(&printer);
+        sink.stage(IntervalId(1), &Change::append(batch(1))).unwrap();
+        sink.publish(IntervalId(1)).unwrap();
+        sink.stage(IntervalId(2), &Change::append(batch(1))).unwrap();
+        printer.muted.store(true, Ordering::SeqCst);
+        sink.publish(IntervalId(2)).unwrap();
+        sink.close().unwrap();
+        assert_eq!(super::super::script::read_text(&Host::system(), &path).unwrap(), "1\n");
     }
 
     #[test]

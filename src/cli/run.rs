@@ -1,6 +1,8 @@
 //! Running scripts: plan everything, start everything, drive it until it ends.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::args::{Invocation, Mode};
 use super::failure::{Exit, Failure};
@@ -180,17 +182,16 @@ impl Run<'_> {
 
     /// Drives the engine until it ends, with the status line and `--for`.
     async fn drive(&self, engine: &Engine, control: &Control, watched: &Watched) -> Result<(), Failure> {
-        let began = self.host.clock.now();
-        let deadline = self.invocation.options.duration.map(|micros| began.0.saturating_add(micros));
         let mut meter = Meter::default();
         let mut observe = |progress: &Progress| {
             watched.observe(progress);
             self.screen.status(meter.line(progress));
-            if deadline.is_some_and(|end| self.host.clock.now().0 >= end) && !control.is_draining() {
-                control.drain();
-            }
         };
-        let ran = engine.run(control, &mut observe).await;
+        let micros = self.invocation.options.duration.map(i64::unsigned_abs);
+        let ran = tokio::select! {
+            ran = engine.run(control, &mut observe) => ran,
+            never = drain_after(micros, control) => match never {},
+        };
         match (ran, self.scripts) {
             (Ok(()), _) => Ok(()),
             // With one script its place is sure; with several the error does not say whose it is.
@@ -204,6 +205,15 @@ impl Run<'_> {
             self.screen.say(&summary(progress));
         }
     }
+}
+
+/// Drains after so many microseconds, if any; the run ends by itself then.
+async fn drain_after(micros: Option<u64>, control: &Control) -> Infallible {
+    if let Some(micros) = micros {
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+        control.drain();
+    }
+    std::future::pending().await
 }
 
 /// Whether a statement plans a query that EXPLAIN can show.

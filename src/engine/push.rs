@@ -124,6 +124,9 @@ impl PushTableBuilder {
             idle_timeout_micros: None,
             primary_key: Vec::new(),
         };
+        if table.watermark.is_some() {
+            self.engine.declare_late(&table.name, &table.schema)?;
+        }
         self.engine.catalog_mut().put(Relation::Table(Arc::new(table)))?;
         let connector = PushConnector(Arc::clone(&buffer));
         self.engine.shared.pushed.lock().unwrap_or_else(PoisonError::into_inner).insert(self.name, Arc::new(connector));

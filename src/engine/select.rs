@@ -5,6 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::{Engine, Outcome, Output as Outputs, OutputInfo};
 use crate::catalog::Relation;
@@ -111,6 +113,10 @@ impl Engine {
             catalog.clock().set(self.shared.host.clock.now());
             (catalog.bind(&query.query)?, catalog.session())
         };
+        // A snapshot is a plain query over tables: it needs the rules (sorts under OVER, for one) that streams go without.
+        let session = SessionStateBuilder::new_from_existing(session)
+            .with_physical_optimizer_rules(PhysicalOptimizer::new().rules)
+            .build();
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         let physical = session.create_physical_plan(&plan).await?;
         for name in &read {

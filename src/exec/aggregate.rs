@@ -68,6 +68,9 @@ impl Run for AggregateRun {
     fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let aggregate = Arc::clone(&self.aggregate);
         let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(Vec::new());
+        }
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
         let keys = aggregate.key.iter().map(|i| Ok(canonical(evaluate(i)?))).collect::<Result<Vec<_>>>()?;
         let arguments = aggregate.calls.iter().map(|c| c.arguments(&batch)).collect::<Result<Vec<_>>>()?;

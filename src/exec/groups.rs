@@ -102,6 +102,17 @@ impl Accumulators {
         Ok(())
     }
 
+    /// Says that groups below `total` may stay without a value until later. DataFusion takes a call over values without NULLs
+    /// as one that touches every group: without this, the sum of nothing but NULLs is 0 where other groups were merged.
+    pub(super) fn expect_gaps(&mut self, arguments: &[Arguments], total: usize) -> Result<()> {
+        let no_rows = BooleanArray::from(Vec::<bool>::new());
+        for (accumulator, arguments) in self.accumulators.iter_mut().zip(arguments) {
+            let values: Vec<ArrayRef> = arguments.values.iter().map(|v| v.slice(0, 0)).collect();
+            accumulator.update_batch(&values, &[], Some(&no_rows), total)?;
+        }
+        Ok(())
+    }
+
     /// Merges states, the columns of all calls one after the other.
     pub(super) fn merge(&mut self, states: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
         let mut rest = states;

@@ -24,7 +24,7 @@ pub(super) fn canonical(key: ArrayRef) -> ArrayRef {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::Float64Array;
+    use arrow::array::{Array, Float64Array};
 
     use super::*;
 

@@ -197,6 +197,9 @@ impl SessionRun {
             old_groups.extend(cluster.old.iter().map(|_| group));
         }
         let mut accumulators = Accumulators::new(&self.session.aggregate.calls)?;
+        if let Some((arguments, _)) = self.batches.first() {
+            accumulators.expect_gaps(arguments, clusters.len())?;
+        }
         if !old.is_empty() {
             accumulators.merge(&sessions.states(&old)?, &old_groups, clusters.len())?;
         }

@@ -58,6 +58,9 @@ pub(super) fn incrementalize(
     let (plan, presentation) = split_presentation(plan);
     rewriter.last = last_limit(plan);
     let stream = rewriter.rewrite(plan, false)?;
+    if stream.session.is_some() {
+        return Err(linear::session_first());
+    }
     if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
         let error = Error::sql("EMIT ON WINDOW CLOSE, but no window of this query ever closes");
         let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));

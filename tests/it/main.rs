@@ -2,5 +2,6 @@
 //! as a user drives it.
 
 mod laws;
+mod queries;
 mod rows;
 mod slt;

@@ -20,8 +20,8 @@
 //! `few_rows` (intervals of three): a record that is not `onlyif` one of them must give the same rows in all. That is
 //! cut-invariance, script by script.
 //!
-//! `TIDEMILL_SLT=name` runs only scripts with this in their path; with `TIDEMILL_SLT_WRITE=1` the results are written into them
-//! (look at what you get before you believe it).
+//! `TIDEMILL_SLT=name` runs only scripts with this in their path; with `TIDEMILL_SLT_WRITE=straight` the results of
+//! that run are written into them (look at what you get before you believe it).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -146,7 +146,7 @@ impl Mill {
             }
             ["SOURCE", name] => {
                 let progress = self.engine.progress();
-                let source = progress.sources.iter().filter(|s| s.name == *name).next_back();
+                let source = progress.sources.iter().rfind(|s| s.name == *name);
                 let m = &source.ok_or_else(|| format!("no source {name} ran"))?.metrics;
                 let counts = [m.rows_in, m.bad, m.quarantined, m.null_time];
                 Ok(output(vec![counts.iter().map(ToString::to_string).collect()]))
@@ -332,7 +332,7 @@ fn scripts() -> Vec<PathBuf> {
 /// Runs every script with intervals of so many rows.
 async fn run_all(label: &str, rows_per_interval: Option<usize>) {
     let mut failures = Vec::new();
-    let write = std::env::var_os("TIDEMILL_SLT_WRITE").is_some() && rows_per_interval.is_none();
+    let write = std::env::var("TIDEMILL_SLT_WRITE").is_ok_and(|l| l == label);
     for script in scripts() {
         let mut runner = Runner::new(|| async { Ok(Mill::new(rows_per_interval)) });
         runner.add_label(label);

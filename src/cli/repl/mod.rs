@@ -230,6 +230,7 @@ impl Shell<'_> {
                 match ended {
                     Ended::ByItself => self.footer(rows, began, ""),
                     Ended::Stopped => {
+                        self.printer.mute();
                         self.footer(rows, began, ", stopped");
                         return Ok(false);
                     }

@@ -43,7 +43,7 @@ impl Local {
         let mut local = Self::new(aggregate)?;
         local.slots.push(None);
         let none = aggregate.calls.iter().map(|c| c.empty_arguments()).collect::<Result<Vec<_>>>()?;
-        local.accumulators.update(&none, &[], 1)?;
+        local.accumulators.expect_gaps(&none, 1)?;
         Ok(local)
     }
 
@@ -73,13 +73,20 @@ impl Local {
             }
         };
         if total > before {
-            self.begin(table, keys, before, total)?;
+            self.begin(table, keys, arguments, before, total)?;
         }
         self.accumulators.update(arguments, &self.groups, total)
     }
 
     /// Starts the groups `before..total`, which the current rows have brought.
-    fn begin(&mut self, table: Option<&StateTable>, keys: &[ArrayRef], before: usize, total: usize) -> Result<()> {
+    fn begin(
+        &mut self,
+        table: Option<&StateTable>,
+        keys: &[ArrayRef],
+        arguments: &[Arguments],
+        before: usize,
+        total: usize,
+    ) -> Result<()> {
         self.slots.resize(total, None);
         let Some(table) = table.filter(|t| !t.is_empty()) else { return Ok(()) };
         let mut first_row = vec![u32::MAX; total - before];
@@ -101,7 +108,13 @@ impl Local {
                 groups.push(before + i);
             }
         }
-        if slots.is_empty() { Ok(()) } else { self.accumulators.merge(&table.read(&slots)?, &groups, total) }
+        if slots.is_empty() {
+            return Ok(());
+        }
+        if slots.len() < total - before {
+            self.accumulators.expect_gaps(arguments, total)?;
+        }
+        self.accumulators.merge(&table.read(&slots)?, &groups, total)
     }
 
     /// The keys of the groups, by column, in group order. The index is empty afterwards.

@@ -41,8 +41,8 @@ impl Rewriter<'_> {
             );
         }
         let emit = if closes { EmitAt::Close } else { EmitAt::Change };
-        // DISTINCT over rows that only come gives rows that only come.
-        let weighted = !closes && !aggregate.aggr_expr.is_empty();
+        // DISTINCT over rows that only come gives rows that only come; but sessions grow, and their bounds change.
+        let weighted = !closes && (!aggregate.aggr_expr.is_empty() || input.session.is_some());
         let key_names = aggregate.group_expr.iter().map(ToString::to_string).collect();
         let kind = if input.session.is_some() { "session" } else { "aggregate" };
         let bound = window.as_ref().map(|w| {
