@@ -52,7 +52,8 @@ impl Connector for Datagen {
         let declared = Declared::read(spec, spec.host.clock.now())?;
         Ok(Description {
             bounded: declared.rows.is_some(),
-            live: false,
+            // Paced rows are to be seen as they come, not once there are many.
+            live: declared.pace.is_some(),
             readable: true,
             writable: false,
             accepts_changes: false,
@@ -326,7 +327,8 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp(0)));
         let mut endless = spec(fields(), &[("rows-per-second", "10")]);
         endless.host.clock = clock.clone();
-        assert!(!Datagen.describe(&endless).unwrap().bounded);
+        let described = Datagen.describe(&endless).unwrap();
+        assert!(described.live && !described.bounded);
         let mut source = open(&endless);
         assert!(matches!(source.read(Duration::ZERO).unwrap(), Read::Idle));
         clock.advance(1_000_000);

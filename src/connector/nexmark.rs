@@ -43,7 +43,8 @@ impl Connector for Nexmark {
         Columns::new(&spec.name, declared.table, &spec.schema, &[])?;
         Ok(Description {
             bounded: declared.events.is_some(),
-            live: false,
+            // Paced rows are to be seen as they come, not once there are many.
+            live: declared.rate.is_some(),
             readable: true,
             writable: false,
             accepts_changes: false,
@@ -320,6 +321,7 @@ mod tests {
         let clock = Arc::new(ManualClock::at(Timestamp(0)));
         let mut spec = spec(&[("rate", "100/s"), ("base-time", "1970-01-01")], None);
         spec.host.clock = clock.clone();
+        assert!(Nexmark.describe(&spec).unwrap().live);
         let mut source = open(&spec);
         assert!(matches!(source.read(Duration::ZERO).unwrap(), Read::Idle));
         clock.advance(500_000);

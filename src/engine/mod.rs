@@ -231,6 +231,7 @@ impl Engine {
     }
 
     async fn step_driver(&self, driver: &mut Driver) -> Result<StepReport> {
+        self.stop_asked(driver)?;
         let settings = self.settings();
         driver.open(&self.catalog().session(), &settings)?;
         let report = driver.step(&settings).await?;

@@ -16,7 +16,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::context::QueryContext;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
-use crate::time::{Unit, WindowSpec};
+use crate::time::{Unit, WindowSpec, window_time_gap};
 use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 
@@ -145,7 +145,12 @@ impl AssignRun {
         for (i, bounds) in [&assigned.starts, &assigned.ends].into_iter().enumerate() {
             columns.push(timestamps(bounds, unit, self.schema.field(first + i).data_type(), 0)?);
         }
-        columns.push(timestamps(&assigned.ends, unit, self.schema.field(first + 2).data_type(), WINDOW_TIME_GAP)?);
+        columns.push(timestamps(
+            &assigned.ends,
+            unit,
+            self.schema.field(first + 2).data_type(),
+            window_time_gap(unit),
+        )?);
         for i in &self.after {
             columns.push(pick(i)?);
         }
@@ -153,9 +158,6 @@ impl AssignRun {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 }
-
-/// `window_time` is this much (µs) before `window_end`.
-pub(super) const WINDOW_TIME_GAP: i64 = 1_000;
 
 /// Microseconds less `back`, as a timestamp column of this type.
 pub(super) fn timestamps(micros: &[i64], unit: TimeUnit, data_type: &DataType, back: i64) -> Result<ArrayRef> {

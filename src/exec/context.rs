@@ -127,16 +127,17 @@ impl QueryContext {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time up to which windows over these sources are closed (µs).
-    pub(super) fn closing_time(&self, domain: TimeDomain, sources: &[usize]) -> Watermark {
+    /// The time up to which windows over these sources are closed (µs); `lag` is how far the watermark must have passed an end.
+    pub(super) fn closing_time(&self, domain: TimeDomain, lag: i64, sources: &[usize]) -> Watermark {
         let interval = self.interval();
         let of = |i: &usize| interval.sources.get(*i);
-        match domain {
+        let time = match domain {
             TimeDomain::Event => sources.iter().filter_map(of).map(|s| s.watermark).min().unwrap_or(i64::MAX),
             TimeDomain::Processing if sources.iter().filter_map(of).all(|s| s.ended) => i64::MAX,
             TimeDomain::Processing => interval.now.0,
             TimeDomain::Unbounded => i64::MIN,
-        }
+        };
+        if time == i64::MAX { time } else { time.saturating_sub(lag) }
     }
 
     pub(super) fn fill_slot(&self, id: OperatorId, input: usize, rows: RecordBatch) {

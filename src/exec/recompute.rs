@@ -20,13 +20,13 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
-use super::assign::{WINDOW_TIME_GAP, micros};
+use super::assign::micros;
 use super::context::{OperatorState, QueryContext};
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{Expiry, OperatorId, WindowRole};
 use crate::state::{KeyIndex, RowStore};
-use crate::time::WindowSpec;
+use crate::time::{WindowSpec, window_time_gap};
 
 /// What is fixed when it is planned.
 pub(super) struct Recompute {
@@ -153,11 +153,7 @@ impl RecomputeRun {
         let recompute = Arc::clone(&self.recompute);
         let deltas = std::mem::take(&mut self.deltas);
         let create = || recompute.stores();
-        let closing = recompute.expiry.as_ref().map(|e| {
-            let time = self.context.closing_time(e.domain, &e.sources);
-            // A session is closed once its end has been passed, other windows once it is reached.
-            if matches!(e.spec, WindowSpec::Session { .. }) && time != i64::MAX { time.saturating_sub(1) } else { time }
-        });
+        let closing = recompute.expiry.as_ref().map(|e| self.context.closing_time(e.domain, e.lag, &e.sources));
         self.context.with_state(recompute.id, create, |stores| {
             if let Some(time) = closing {
                 stores.0.iter_mut().for_each(|s| s.stage_expiry(time));
@@ -323,10 +319,10 @@ fn consolidate<'a>(types: &[DataType], parts: impl Iterator<Item = &'a Weighted>
 /// When each row's key is freed (µs): the end of the window in it.
 fn expiry_times(expiry: &Expiry, keys: &[ArrayRef]) -> Result<Int64Array> {
     let column = keys.get(expiry.position).ok_or_else(|| Error::internal("a window that is not in the key"))?;
-    let (times, _) = micros(column)?;
+    let (times, unit) = micros(column)?;
     let shift = match (expiry.role, expiry.spec) {
         (WindowRole::End, _) => 0,
-        (WindowRole::Time, _) => WINDOW_TIME_GAP,
+        (WindowRole::Time, _) => window_time_gap(unit),
         (WindowRole::Start, WindowSpec::Tumble { size, .. } | WindowSpec::Hop { size, .. }) => size,
         (WindowRole::Start, _) => return Err(Error::internal("the start alone does not name this window")),
     };

@@ -16,7 +16,7 @@ use arrow::datatypes::DataType;
 
 use self::state::{Fresh, Open, Sessions};
 use super::aggregate::Aggregate;
-use super::assign::{WINDOW_TIME_GAP, micros, timestamps};
+use super::assign::{micros, timestamps};
 use super::context::QueryContext;
 use super::groups::{Accumulators, Arguments, values_of};
 use super::key::canonical;
@@ -24,7 +24,7 @@ use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, WindowRole};
 use crate::state::KeyIndex;
-use crate::time::unit_of;
+use crate::time::{unit_of, window_time_gap};
 use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 
@@ -77,11 +77,11 @@ impl Run for SessionRun {
         // The assignment gave each row a window of its own: [time, time + gap).
         let role = aggregate.window.as_ref().and_then(|w| w.roles.first());
         let (index, role) = role.ok_or_else(|| Error::internal("a session without window columns"))?;
-        let (times, _) = micros(&evaluate(index)?)?;
+        let (times, unit) = micros(&evaluate(index)?)?;
         let shift = match role {
             WindowRole::Start => 0,
             WindowRole::End => self.session.gap,
-            WindowRole::Time => self.session.gap - WINDOW_TIME_GAP,
+            WindowRole::Time => self.session.gap - window_time_gap(unit),
         };
         let first = self.rows.len();
         self.rows
@@ -95,7 +95,7 @@ impl Run for SessionRun {
         let session = Arc::clone(&self.session);
         let aggregate = &session.aggregate;
         let Some(window) = &aggregate.window else { return Err(Error::internal("a session without a window")) };
-        let time = self.context.closing_time(window.domain, &window.sources);
+        let time = self.context.closing_time(window.domain, window.lag, &window.sources);
         let context = Arc::clone(&self.context);
         context.with_state(
             aggregate.id,
@@ -257,7 +257,7 @@ impl SessionRun {
             let (times, back): (Vec<i64>, i64) = match role {
                 WindowRole::Start => (bounds.iter().map(|b| b.0).collect(), 0),
                 WindowRole::End => (bounds.iter().map(|b| b.1).collect(), 0),
-                WindowRole::Time => (bounds.iter().map(|b| b.1).collect(), WINDOW_TIME_GAP),
+                WindowRole::Time => (bounds.iter().map(|b| b.1).collect(), window_time_gap(unit_of(data_type))),
             };
             columns.push(timestamps(&times, unit_of(data_type), data_type, back)?);
         }

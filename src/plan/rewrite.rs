@@ -167,6 +167,12 @@ impl Rewriter<'_> {
             }
             LogicalPlan::Filter(filter) => {
                 let input = self.rewrite(&filter.input, want_watermark)?;
+                if reads_the_clock(&filter.predicate)? {
+                    self.notices.push(
+                        "the time of now() in a condition is that at which a row comes: rows do not leave as time passes"
+                            .to_owned(),
+                    );
+                }
                 linear::filter(input, &filter.predicate)
             }
             LogicalPlan::SubqueryAlias(alias) => {
@@ -190,7 +196,7 @@ impl Rewriter<'_> {
             LogicalPlan::Extension(Extension { node }) => match node.as_any().downcast_ref::<WindowNode>() {
                 Some(window) => {
                     let input = self.rewrite(window.input(), true)?;
-                    self.window(input, window)
+                    self.window(input, window, want_watermark)
                 }
                 None => Err(Error::internal(format!("no rule for {}", node.name()))),
             },
@@ -387,6 +393,12 @@ impl Rewriter<'_> {
         });
         found
     }
+}
+
+/// Whether an expression asks for the wall time.
+fn reads_the_clock(expr: &Expr) -> Result<bool> {
+    let found = expr.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)) && crate::catalog::is_clock_call(e)))?;
+    Ok(found)
 }
 
 /// Columns that look like the hidden ones would be taken for them.

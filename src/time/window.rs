@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use arrow::datatypes::TimeUnit;
+
 use super::format_duration;
 use crate::error::{Error, Result};
 
@@ -50,6 +52,11 @@ pub enum WindowSpec {
         /// The longest silence inside a session.
         gap: i64,
     },
+}
+
+/// How far (µs) `window_time` is before `window_end`, on columns of this unit: a millisecond, or a second where there are none.
+pub fn window_time_gap(unit: TimeUnit) -> i64 {
+    if unit == TimeUnit::Second { 1_000_000 } else { 1_000 }
 }
 
 /// The most windows that one row may be in.
@@ -98,6 +105,26 @@ impl WindowSpec {
             Self::Session { gap } => positive(gap, "gap")?,
         }
         Ok(self)
+    }
+
+    /// The length of the longest window; `None` for SESSION, which lasts as long as rows come.
+    pub fn length(self) -> Option<i64> {
+        match self {
+            Self::Tumble { size, .. } | Self::Hop { size, .. } => Some(size),
+            Self::Cumulate { max, .. } => Some(max),
+            Self::Session { .. } => None,
+        }
+    }
+
+    /// Whether every bound of its windows is a multiple of `unit`, for SESSION given that the rows' times are.
+    pub fn is_multiple_of(self, unit: i64) -> bool {
+        let lengths = match self {
+            Self::Tumble { size, offset } => [size, offset, 0],
+            Self::Hop { slide, size, offset } => [slide, size, offset],
+            Self::Cumulate { step, max, offset } => [step, max, offset],
+            Self::Session { gap } => [gap, 0, 0],
+        };
+        lengths.iter().all(|l| l % unit == 0)
     }
 
     /// Calls `emit` with each window that holds `t`, earliest end first; `false` when a bound does not fit in an `i64`.

@@ -4,6 +4,8 @@
 //! Rows are pushed into two tables in intervals of random length; the oracle is a plain DataFusion session over the rows pushed so
 //! far. `TIDEMILL_CASES` says how many random runs each query gets (default 2); a failure prints its seed.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};

@@ -239,33 +239,33 @@ fn window_of(attribute: Attribute) -> Option<usize> {
 
 /// The window in a key whose closing frees the key's rows.
 fn key_expiry(input: &Stream, keys: &[Expr]) -> Option<Expiry> {
-    keys.iter().enumerate().find_map(|(position, key)| {
-        let Attribute::Window { role, spec, domain, .. } = input.attribute(key) else { return None };
-        expiry_of(position, role, spec, domain, &input.sources)
-    })
+    keys.iter().enumerate().find_map(|(position, key)| expiry_of(position, input.attribute(key), &input.sources))
 }
 
 /// The window that both sides are joined on.
 fn join_expiry(left: &Stream, right: &Stream, join: &Join) -> Option<Expiry> {
     let sources: BTreeSet<usize> = left.sources.union(&right.sources).copied().collect();
     join.on.iter().enumerate().find_map(|(position, (l, r))| {
-        let Attribute::Window { role, spec, domain, .. } = left.attribute(l) else { return None };
-        let Attribute::Window { role: other, spec: other_spec, domain: other_domain, .. } = right.attribute(r) else {
-            return None;
+        let (left, right) = (left.attribute(l), right.attribute(r));
+        // Windows of two calls are the same windows when they are cut alike.
+        let same = match (left, right) {
+            (
+                Attribute::Window { role, spec, domain, lag, .. },
+                Attribute::Window { role: role2, spec: spec2, domain: domain2, lag: lag2, .. },
+            ) => role == role2 && spec == spec2 && domain == domain2 && lag == lag2,
+            _ => false,
         };
-        let same = role == other && spec == other_spec && domain == other_domain;
-        same.then(|| expiry_of(position, role, spec, domain, &sources)).flatten()
+        same.then(|| expiry_of(position, left, &sources)).flatten()
     })
 }
 
-fn expiry_of(
-    position: usize,
-    role: WindowRole,
-    spec: WindowSpec,
-    domain: TimeDomain,
-    sources: &BTreeSet<usize>,
-) -> Option<Expiry> {
+fn expiry_of(position: usize, attribute: Attribute, sources: &BTreeSet<usize>) -> Option<Expiry> {
+    let Attribute::Window { role, spec, domain, lag, .. } = attribute else { return None };
     let named_by_start = !matches!(spec, WindowSpec::Cumulate { .. } | WindowSpec::Session { .. });
-    let known = domain != TimeDomain::Unbounded && (role != WindowRole::Start || named_by_start);
-    known.then(|| Expiry { position, role, spec, domain, sources: sources.iter().copied().collect() })
+    if domain == TimeDomain::Unbounded || (role == WindowRole::Start && !named_by_start) {
+        return None;
+    }
+    // A session is closed once its end has been passed, other windows once it is reached.
+    let lag = lag + i64::from(matches!(spec, WindowSpec::Session { .. }));
+    Some(Expiry { position, role, spec, domain, lag, sources: sources.iter().copied().collect() })
 }
