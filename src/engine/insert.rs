@@ -70,6 +70,17 @@ impl Engine {
             }
         }
         let plan = plan::plan(&catalog, &insert.query, Purpose::Output, Some(&physical))?;
+        let same_file = |name: &str| match catalog.get(name) {
+            Some(Relation::Table(source)) => {
+                source.options.get("path").is_some_and(|p| table.options.get("path") == Some(p))
+            }
+            _ => false,
+        };
+        if plan.sources.iter().any(|s| same_file(&s.table)) {
+            return Err(Error::sql(format!("the query reads what it would write over: the path of '{}'", table.name))
+                .at(insert.target.span)
+                .help("write to another path, and rename it afterwards"));
+        }
         if !plan.append_only && !table.description.accepts_changes && !ends(&catalog, &plan, &insert.query) {
             let error = Error::sql(format!("the query's rows change, but '{}' only takes rows that stay", table.name));
             return Err(error

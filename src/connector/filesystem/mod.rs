@@ -1,5 +1,6 @@
 //! Files: read to their end, followed as they grow, or picked up as they appear; written one by one or in folders.
 
+mod claims;
 mod files;
 mod follow;
 mod input;
@@ -16,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow::datatypes::SchemaRef;
 
+use self::claims::Claims;
 use self::files::FilesSource;
 use self::follow::FollowSource;
 use self::input::Reading;
@@ -37,6 +39,8 @@ use crate::host::{Host, ReadFile};
 pub struct Filesystem {
     /// Pipes that were looked at: their first bytes can't be read again.
     pipes: Mutex<BTreeMap<String, (Primed, Inferred)>>,
+    /// Files that are being written.
+    written: Claims,
 }
 
 impl Filesystem {
@@ -115,9 +119,12 @@ impl Connector for Filesystem {
         let options = FileOptions::new(&spec.options)?;
         let is_dir = || spec.host.files.meta(Path::new(&options.path)).is_ok_and(|m| m.is_dir);
         if options.folder || is_dir() {
-            Ok(Box::new(FolderSink::new(spec, options)?))
+            Ok(Box::new(FolderSink::new(spec, options, self.written.folder())?))
         } else {
-            Ok(Box::new(FileSink::open(spec, &options)?))
+            // Two writers of one file would overwrite each other's rows.
+            let shared = options.append || is_pipe(&spec.host, &options.path);
+            let claim = if shared { None } else { Some(self.written.claim(&options.path)?) };
+            Ok(Box::new(FileSink::open(spec, &options, claim)?))
         }
     }
 }

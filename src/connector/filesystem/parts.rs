@@ -43,6 +43,8 @@ pub(super) struct FolderSink {
     parts: BTreeMap<String, Vec<Part>>,
     /// Parts made so far, for their names.
     made: u64,
+    /// Which writer of the run this is.
+    writer: u32,
     /// Folders that got files but no `_SUCCESS` yet.
     unmarked: Vec<PathBuf>,
 }
@@ -67,7 +69,7 @@ impl FolderSink {
     ///
     /// # Errors
     /// An unknown partition column, or a folder that can't be created.
-    pub(super) fn new(spec: &RelationSpec, options: FileOptions) -> Result<Self> {
+    pub(super) fn new(spec: &RelationSpec, options: FileOptions, writer: u32) -> Result<Self> {
         let fields = spec.schema.fields();
         let mut partitioned = Vec::new();
         for name in &options.partitioned_by {
@@ -108,6 +110,7 @@ impl FolderSink {
             partitioned,
             parts: BTreeMap::new(),
             made: 0,
+            writer,
             unmarked: Vec::new(),
             options,
         })
@@ -120,8 +123,8 @@ impl FolderSink {
         let fits = parts.last().is_some_and(|p| (grows || p.interval == interval) && p.bytes < self.options.part_bytes);
         if !fits {
             self.made += 1;
-            // The seed keeps runs apart, the interval says where rows came from, the number keeps parts apart.
-            let seed = self.host.seed as u32;
+            // The seed keeps runs apart (and, with the writer, queries of one run), the interval says where rows came from, the number keeps parts apart.
+            let seed = (self.host.seed as u32).wrapping_add(self.writer);
             let name = format!("part-{seed:08x}-{:06}-{}.{}", interval.0, self.made, self.extension);
             let folder = if folder.is_empty() { self.root.clone() } else { self.root.join(&folder) };
             parts.push(Part {

@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::claims::Claim;
 use super::open_error;
 use super::options::FileOptions;
 use crate::change::Change;
@@ -24,6 +25,8 @@ pub(super) struct FileSink {
     encoder: Box<dyn Encoder>,
     output: Option<Compressor<Output>>,
     staged: Vec<u8>,
+    /// Kept until the file is complete.
+    claim: Option<Claim>,
 }
 
 /// A file seen as a stream.
@@ -44,7 +47,7 @@ impl FileSink {
     ///
     /// # Errors
     /// When it can't be created, or a file of this format can't be appended to.
-    pub(super) fn open(spec: &RelationSpec, options: &FileOptions) -> Result<Self> {
+    pub(super) fn open(spec: &RelationSpec, options: &FileOptions, claim: Option<Claim>) -> Result<Self> {
         let host = spec.host.clone();
         let path = PathBuf::from(&options.path);
         let format = options.sink_format()?;
@@ -64,7 +67,7 @@ impl FileSink {
         let target = hidden.as_ref().unwrap_or(&path);
         let file = host.files.create(target, options.append).map_err(|e| open_error(&host, target, &e))?;
         let output = Compressor::by_path(Output(file), &options.path)?;
-        Ok(Self { host, path, hidden, encoder, output: Some(output), staged: Vec::new() })
+        Ok(Self { host, path, hidden, encoder, output: Some(output), staged: Vec::new(), claim })
     }
 
     fn write_staged(&mut self) -> Result<()> {
@@ -91,6 +94,7 @@ impl Sink for FileSink {
         self.encoder.finish(&mut self.staged)?;
         self.write_staged()?;
         let failed = |e: io::Error| write_error(&format!("'{}'", self.path.display()), &e);
+        self.claim = None;
         let output = self.output.take().map(Compressor::finish).transpose().map_err(failed)?;
         // A pipe or a device has no disk under it.
         let durable = self.hidden.is_some() || self.host.files.meta(&self.path).is_ok_and(|m| m.is_file);

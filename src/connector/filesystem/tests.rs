@@ -415,6 +415,27 @@ fn what_is_written_can_be_read() {
 }
 
 #[test]
+fn two_writers_never_overwrite_each_other() {
+    let folder = Folder::new();
+    let connector = Filesystem::default();
+    let file = spec(&ab(), &[("path", &folder.at("out.csv"))]);
+    let first = connector.sink(&file).unwrap();
+    assert_eq!(connector.sink(&file).err().unwrap().kind(), ErrorKind::Config);
+    drop(first);
+    connector.sink(&file).unwrap();
+
+    let parts = spec(&ab(), &[("path", &folder.at("out/")), ("format", "csv")]);
+    let mut sinks = [connector.sink(&parts).unwrap(), connector.sink(&parts).unwrap()];
+    for (row, sink) in sinks.iter_mut().enumerate() {
+        sink.stage(IntervalId(1), &change(&[(row as i64, Some("x"))])).unwrap();
+        sink.publish(IntervalId(1)).unwrap();
+    }
+    let mut found = all(open(&connector, &parts).as_mut());
+    found.sort();
+    assert_eq!(found, ["0|x", "1|x"]);
+}
+
+#[test]
 fn parts_are_hidden_until_they_are_published() {
     let folder = Folder::new();
     let options = [("path", folder.at("out/")), ("sink.partition-commit.policy.kind", "success-file".to_owned())];
