@@ -119,6 +119,10 @@ impl Error {
     /// The same error at this place; a place already known wins, as it is nearer to the cause.
     #[must_use]
     pub fn at(mut self, span: Span) -> Self {
+        // The parser's word for "nowhere".
+        if span.start.line == 0 {
+            return self;
+        }
         self.0.span.get_or_insert(span);
         self
     }
@@ -206,7 +210,7 @@ impl From<datafusion::error::DataFusionError> for Error {
 
 impl From<arrow::error::ArrowError> for Error {
     fn from(error: arrow::error::ArrowError) -> Self {
-        Self::execution(error.to_string())
+        datafusion::error::DataFusionError::from(error).into()
     }
 }
 

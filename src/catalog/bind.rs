@@ -262,6 +262,39 @@ pub(super) fn is_call_only(statement: &DfStatement, name: &str) -> bool {
     find.call && !find.table
 }
 
+/// Where a query first names this column, function or table.
+pub(super) fn place_of(query: &ast::Query, name: &str) -> Option<Span> {
+    struct Find<'a>(&'a str);
+    impl Find<'_> {
+        fn look(&self, ident: Option<&ast::Ident>) -> std::ops::ControlFlow<Span> {
+            match ident {
+                Some(i) if i.value.eq_ignore_ascii_case(self.0) && i.span.start.line > 0 => {
+                    std::ops::ControlFlow::Break(i.span.into())
+                }
+                _ => std::ops::ControlFlow::Continue(()),
+            }
+        }
+    }
+    impl Visitor for Find<'_> {
+        type Break = Span;
+        fn pre_visit_relation(&mut self, relation: &ast::ObjectName) -> std::ops::ControlFlow<Span> {
+            self.look(relation.0.last().and_then(|p| p.as_ident()))
+        }
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> std::ops::ControlFlow<Span> {
+            match expr {
+                ast::Expr::Identifier(ident) => self.look(Some(ident)),
+                ast::Expr::CompoundIdentifier(parts) => self.look(parts.last()),
+                ast::Expr::Function(call) => self.look(call.name.0.last().and_then(|p| p.as_ident())),
+                _ => std::ops::ControlFlow::Continue(()),
+            }
+        }
+    }
+    match query.visit(&mut Find(name)) {
+        std::ops::ControlFlow::Break(span) => Some(span),
+        std::ops::ControlFlow::Continue(()) => None,
+    }
+}
+
 /// Where a table's name stands in a statement.
 pub(super) fn table_span(statement: &DfStatement, name: &str) -> Option<Span> {
     struct Find<'a>(&'a str);

@@ -182,6 +182,7 @@ impl Catalog {
         let mut query = query.clone();
         macros::expand(&mut query, &self.functions)?;
         names::settle(&mut query);
+        let written = query.clone();
         let statement = datafusion::sql::parser::Statement::Statement(Box::new(ast::Statement::Query(Box::new(query))));
         let state = self.context.state();
         for name in self.tables_named(&statement)? {
@@ -191,7 +192,13 @@ impl Catalog {
         }
         // The catalog is in memory: binding waits for nothing, and need not be async for its callers.
         let bound = state.statement_to_plan(statement).now_or_never();
-        bound.ok_or_else(|| Error::internal("binding waited for something"))?.map_err(|error| self.explain_error(error))
+        bound.ok_or_else(|| Error::internal("binding waited for something"))?.map_err(|error| {
+            let error = self.explain_error(error);
+            match quoted(error.message()).and_then(|name| bind::place_of(&written, name)) {
+                Some(span) => error.at(span),
+                None => error,
+            }
+        })
     }
 
     /// The tables that a statement names; to DataFusion a windowing call looks like one.
@@ -204,6 +211,13 @@ impl Catalog {
     /// A planning error in our words: functions get a did-you-mean from our own list.
     fn explain_error(&self, error: datafusion::error::DataFusionError) -> Error {
         let error = Error::from(error);
+        if let (true, Some(name)) = (error.message().starts_with("table function '"), quoted(error.message())) {
+            let own = Error::sql(format!("there is no window or table function '{name}'"));
+            return match nearest(name, ["TUMBLE", "HOP", "CUMULATE", "SESSION", "generate_series", "range"]) {
+                Some(near) => own.help(format!("did you mean '{near}'?")),
+                None => own.help("windows are TUMBLE, HOP, CUMULATE and SESSION"),
+            };
+        }
         let Some(rest) =
             error.message().to_lowercase().find("invalid function '").map(|at| &error.message()[at + 18..])
         else {
@@ -220,4 +234,9 @@ impl Catalog {
             None => own.help("SHOW FUNCTIONS lists them"),
         }
     }
+}
+
+/// What stands in the first quotes of a message.
+fn quoted(message: &str) -> Option<&str> {
+    message.split('\'').nth(1)
 }

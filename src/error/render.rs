@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use datafusion::error::DataFusionError;
 
-use super::{Error, ErrorKind, Location, Span};
+use super::{Error, ErrorKind, Location, Span, nearest};
 
 /// An error with its line of `sql` and a caret, coloured for a terminal; `origin` names the text (`q.sql`, `-c`).
 pub fn render(error: &Error, sql: &str, origin: &str) -> String {
@@ -65,6 +65,11 @@ pub(super) fn from_datafusion(error: DataFusionError) -> Error {
         _ => ErrorKind::Execution,
     };
     let text = error.find_root().strip_backtrace();
+    if diagnostic.is_none()
+        && let Some(own) = in_our_words(error.find_root(), strip_prefix(&text))
+    {
+        return own;
+    }
     let message = match &diagnostic {
         Some(d) => d.message.clone(),
         None => strip_prefix(&text).to_owned(),
@@ -74,23 +79,92 @@ pub(super) fn from_datafusion(error: DataFusionError) -> Error {
         if let Some(span) = d.span {
             own = own.at(span_of(span));
         }
-        for note in d.notes {
-            own = own.help(note.message);
-        }
-        for help in d.helps {
-            own = own.help(did_you_mean(&help.message));
+        let notes = d.notes.into_iter().map(|n| n.message);
+        let told: Vec<String> = notes.chain(d.helps.into_iter().map(|h| h.message)).collect();
+        let possible: Vec<&str> = told.iter().filter_map(|help| possible_column(help)).collect();
+        let wrong = message.split('\'').nth(1).unwrap_or_default();
+        // Of several the nearest is enough.
+        let near = nearest(wrong, possible.iter().copied());
+        for help in &told {
+            match possible_column(help) {
+                Some(column) if near.is_none_or(|near| near == column) => {
+                    own = own.help(format!("did you mean '{column}'?"));
+                }
+                Some(_) => {}
+                None => own = own.help(lower_first(help)),
+            }
         }
     }
     own
 }
 
-/// DataFusion's "possible column t.auction" in our words, without the qualifier that nobody wrote.
-fn did_you_mean(help: &str) -> String {
-    match help.strip_prefix("possible column ").or_else(|| help.strip_prefix("Possible column ")) {
-        Some(column) => format!("did you mean '{}'?", column.rsplit('.').next().unwrap_or(column).trim_matches('"')),
-        None => lower_first(help),
-    }
+/// The column of DataFusion's "possible column t.auction", without the qualifier that nobody wrote.
+fn possible_column(help: &str) -> Option<&str> {
+    let column = help.strip_prefix("possible column ").or_else(|| help.strip_prefix("Possible column "))?;
+    Some(column.rsplit('.').next().unwrap_or(column).trim_matches('"'))
 }
+
+/// Messages that are made for developers of DataFusion, or that leave out what to do.
+fn in_our_words(root: &DataFusionError, text: &str) -> Option<Error> {
+    if let DataFusionError::SchemaError(schema_error, _) = root
+        && let datafusion::common::SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref()
+    {
+        let error = Error::sql(format!("column '{}' not found", field.name));
+        return Some(match nearest(&field.name, valid_fields.iter().map(|f| f.name.as_str())) {
+            Some(near) => error.help(format!("did you mean '{near}'?")),
+            None => error,
+        });
+    }
+    // Every overload's complaint, then the call with its types in quotes.
+    if let Some((_, call)) = text.split_once("No function matches the given name and argument types '") {
+        let call = call.split('\'').next().unwrap_or(call);
+        let name = call.split('(').next().unwrap_or(call);
+        let takes: Vec<&str> = text.lines().map(str::trim).filter(|l| l.starts_with(&format!("{name}("))).collect();
+        let error = Error::sql(format!("there is no {call}: the function '{name}' takes other types"));
+        let error = if takes.is_empty() { error } else { error.help(format!("it is {}", takes.join(", "))) };
+        return Some(error.help("cast the argument, for example CAST(x AS BIGINT)"));
+    }
+    let lower = text.to_ascii_lowercase();
+    if lower.contains("divide by zero") {
+        return Some(Error::execution("division by zero").help("x / nullif(y, 0) gives NULL instead"));
+    }
+    let running = matches!(root, DataFusionError::ArrowError(..) | DataFusionError::Execution(_));
+    if running && let Some(at) = lower.find("cannot cast ").or_else(|| lower.find("can't cast ")) {
+        let what = text[at..].trim_end();
+        return Some(Error::execution(lower_first(what)).help("TRY_CAST gives NULL for what is no such value"));
+    }
+    if let Some(wrong) = text.strip_prefix("Unsupported SQL type ") {
+        let error = Error::sql(format!("there is no type {wrong}"));
+        return Some(match nearest(wrong, TYPES) {
+            Some(near) => error.help(format!("did you mean {near}?")),
+            None => error,
+        });
+    }
+    None
+}
+
+/// Types as they are written, for did-you-mean.
+const TYPES: [&str; 19] = [
+    "BOOLEAN",
+    "TINYINT",
+    "SMALLINT",
+    "INT",
+    "INTEGER",
+    "BIGINT",
+    "REAL",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+    "DATE",
+    "TIME",
+    "TIMESTAMP",
+    "VARCHAR",
+    "TEXT",
+    "STRING",
+    "BYTES",
+    "INTERVAL",
+    "TIMESTAMP_LTZ",
+];
 
 fn span_of(span: datafusion::common::Span) -> Span {
     let at = |l: datafusion::common::Location| Location { line: l.line, column: l.column };
@@ -137,6 +211,22 @@ fn lower_first(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn developers_words_are_not_for_users() {
+        let text = "Function 'sum' failed to match any signature, errors: Error during planning: …. No function matches the \
+                    given name and argument types 'sum(Utf8)'. You might need to add explicit type casts.\n\tCandidate \
+                    functions:\n\tsum(Int64)\n\tsum(Float64)";
+        for (text, message, help) in [
+            (text, "there is no sum(Utf8): the function 'sum' takes other types", "it is sum(Int64), sum(Float64)"),
+            ("Unsupported SQL type VARCHR", "there is no type VARCHR", "did you mean VARCHAR?"),
+            ("Arrow error: Divide by zero error", "division by zero", "x / nullif(y, 0) gives NULL instead"),
+        ] {
+            let error = from_datafusion(DataFusionError::Plan(text.to_owned()));
+            assert_eq!((error.message(), error.helps()[0].as_str()), (message, help));
+        }
+        assert_eq!(possible_column("possible column t.auction"), Some("auction"));
+    }
 
     #[test]
     fn caret_under_the_place() {
