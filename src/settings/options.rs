@@ -25,10 +25,8 @@ const ALIASES: &[(&str, &str)] = &[
     ("value_format", "format"),
     ("kafka_topic", "topic"),
     ("scan.watermark.idle-timeout", "idle_timeout"),
-    ("idle-timeout", "idle_timeout"),
     ("table.exec.source.idle-timeout", "idle_timeout"),
     ("bad_data", "on_error"),
-    ("max-record-bytes", "max_record_bytes"),
 ];
 
 /// The value of an option and where it stands.
@@ -175,9 +173,11 @@ impl Options {
     }
 }
 
+/// The one name of an option: in lower case, words joined by `_` however they were joined, aliases resolved.
 fn canonical(name: &str) -> String {
     let lower = name.trim().to_ascii_lowercase();
-    ALIASES.iter().find(|(alias, _)| *alias == lower).map_or(lower, |(_, own)| (*own).to_owned())
+    let own = ALIASES.iter().find(|(alias, _)| *alias == lower).map_or(lower.as_str(), |(_, own)| *own);
+    own.replace('-', "_")
 }
 
 fn located(error: Error, span: Option<Span>) -> Error {
@@ -215,6 +215,8 @@ mod tests {
         options.put("Properties.Bootstrap.Servers", "a:1", None).unwrap();
         options.put("pathh", "x", None).unwrap();
         assert_eq!(options.get("brokers"), Some("a:1"));
+        options.put("rows_per-second", "5", None).unwrap();
+        assert_eq!(options.get("rows-per-second"), Some("5"));
         assert_eq!(options.get("path"), None);
         let error = options.finish("the filesystem connector").unwrap_err();
         assert!(error.helps()[0].contains("'path'"), "{error}");
