@@ -17,7 +17,7 @@ Examples:
   tidemill                                     a shell (\\? lists its commands)
   tidemill run q.sql                           run a file; its SELECT goes to stdout
   tidemill run q.sql < day.jsonl | jq .        rows on stdin are the relation `stdin`
-  tail -F access.log | tidemill -c \"SELECT status, count(*) FROM TUMBLE(stdin, now(), INTERVAL '5' SECOND) GROUP BY 1\"
+  tail -F access.log | tidemill -c \"SELECT window_end, status, count(*) FROM TUMBLE(stdin, now(), INTERVAL '5' SECOND) GROUP BY 1, 2\"
   tidemill check q.sql                         plan only: errors with their place, exit 1
 
 Exit codes: 0 done or drained, 1 wrong SQL or a failed query, 2 wrong arguments, 3 a source or sink can't be reached,

@@ -102,7 +102,10 @@ impl Run<'_> {
         self.screen.clear_status();
         let progress = engine.progress();
         if let Err(failure) = ran {
-            self.sum_up(&progress);
+            // Whoever closes the pipe has seen enough, and the counts would stop half-way.
+            if !failure.error.is_broken_pipe() {
+                self.sum_up(&progress);
+            }
             return Err(failure);
         }
         if watched.aborted_by().is_none() {

@@ -121,7 +121,7 @@ pub(crate) fn read_text(host: &Host, path: &Path) -> Result<String> {
 }
 
 /// Rows can't come from the stdin that the SQL came from.
-fn refuse_stdin(scripts: &[Arc<Script>]) -> std::result::Result<(), Failure> {
+pub(super) fn refuse_stdin(scripts: &[Arc<Script>]) -> std::result::Result<(), Failure> {
     let all = || scripts.iter().flat_map(|script| script.statements.iter().map(move |parsed| (script, parsed)));
     let redefined = all().any(|(_, parsed)| defines_stdin(&parsed.statement));
     let reader = all().find(|(_, parsed)| reads_stdin(&parsed.statement, redefined));

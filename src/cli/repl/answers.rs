@@ -45,11 +45,19 @@ impl Shell<'_> {
             Command::Jobs => self.jobs()?,
             Command::Why(query) => self.print(&report(&self.engine.progress(), query.as_deref())),
             Command::Stop(query) => {
-                if !self.engine.progress().queries.iter().any(|q| q.id == query) {
-                    return Err(Error::config(format!("there is no query {query}")).help("\\jobs lists them").into());
-                }
-                self.engine.stop(query);
-                self.print(&format!("query {query} is stopped\n"));
+                let progress = self.engine.progress();
+                let running = |q: &&QueryProgress| !q.ended && q.failed.is_none();
+                let mut named = progress
+                    .queries
+                    .iter()
+                    .filter(running)
+                    .filter(|q| query.parse() == Ok(q.id) || q.name.eq_ignore_ascii_case(&query));
+                let (Some(found), None) = (named.next(), named.next()) else {
+                    let error = Error::config(format!("there is no one query '{query}' that runs"));
+                    return Err(error.help("\\jobs lists them").into());
+                };
+                self.engine.stop(found.id);
+                self.print(&format!("query {} ({}) is stopped\n", found.id, found.name));
             }
             Command::Format(name) => {
                 let before = std::mem::replace(&mut self.printer.format, name);

@@ -10,10 +10,10 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("\\q", "", "leave; running queries are stopped"),
     ("\\d", "[name]", "relations, or the columns of one"),
     ("\\df", "[text]", "functions, or those with this text in their name"),
-    ("\\connectors", "", "connectors and their options"),
+    ("\\connectors", "", "connectors"),
     ("\\jobs", "", "queries and how they do"),
     ("\\why", "[query]", "what a query waits for"),
-    ("\\stop", "id", "stop a query"),
+    ("\\stop", "query", "stop a query, by its number or name"),
     ("\\format", "[name]", "print as table, json, csv, changelog, …; without a name: by what fits"),
     ("\\x", "", "one value a line, on and off"),
     ("\\o", "[file]", "print results to a file; without one: here"),
@@ -32,7 +32,7 @@ pub(super) enum Command {
     Connectors,
     Jobs,
     Why(Option<String>),
-    Stop(u64),
+    Stop(String),
     Format(Option<String>),
     Expanded,
     Output(Option<PathBuf>),
@@ -70,9 +70,7 @@ impl Command {
             "\\connectors" => Self::Connectors,
             "\\jobs" => Self::Jobs,
             "\\why" => Self::Why(owned()),
-            "\\stop" => Self::Stop(required()?.parse().map_err(|_| {
-                Error::config(format!("'{rest}' is not the number of a query")).help("\\jobs lists them")
-            })?),
+            "\\stop" => Self::Stop(required()?.to_owned()),
             "\\format" => Self::Format(owned()),
             "\\x" => Self::Expanded,
             "\\o" => Self::Output(argument.map(PathBuf::from)),
@@ -124,7 +122,7 @@ mod tests {
             (" \\d ", Command::Describe(None)),
             ("\\d bids;", Command::Describe(Some("bids".into()))),
             ("\\dt", Command::Describe(None)),
-            ("\\stop 12", Command::Stop(12)),
+            ("\\stop 12", Command::Stop("12".into())),
             ("\\i 'my file.sql'", Command::Include("my file.sql".into())),
             ("\\o", Command::Output(None)),
             ("\\set day '2026-01-01'", Command::Set(Some(("day".into(), "2026-01-01".into())))),
@@ -139,7 +137,7 @@ mod tests {
     fn mistakes_are_answered() {
         assert!(Command::parse("\\timign").unwrap_err().helps()[0].contains("\\timing"));
         assert!(Command::parse("\\zzzzzz").unwrap_err().helps()[0].contains("\\?"));
-        assert!(Command::parse("\\stop").unwrap_err().helps()[0].contains("\\stop id"));
+        assert!(Command::parse("\\stop").unwrap_err().helps()[0].contains("\\stop query"));
         assert!(Command::parse("\\stop hot").unwrap_err().helps()[0].contains("\\jobs"));
     }
 

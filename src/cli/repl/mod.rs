@@ -28,7 +28,7 @@ use super::args::Options;
 use super::failure::{Exit, Failure};
 use super::output::Printer;
 use super::screen::Screen;
-use super::script::Script;
+use super::script::{Script, refuse_stdin};
 use super::status::{count, seconds};
 use crate::engine::{Engine, Outcome};
 use crate::error::Error;
@@ -187,6 +187,10 @@ impl Shell<'_> {
 
     /// Runs statements up to the first that is wrong or was stopped.
     fn script(&mut self, script: &Arc<Script>) {
+        // A query that read the keyboard would take the keys away from the prompt, for ever.
+        if let Err(failure) = refuse_stdin(std::slice::from_ref(script)) {
+            return self.complain(&failure);
+        }
         for parsed in &script.statements {
             match self.statement(script, parsed) {
                 Ok(true) => {}
