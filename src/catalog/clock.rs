@@ -43,7 +43,8 @@ pub(super) fn functions(clock: &Arc<IntervalClock>) -> Vec<Arc<ScalarUDF>> {
     };
     let mut all: Vec<_> =
         NAMES.iter().map(|name| own(name, DataType::Timestamp(TimeUnit::Millisecond, None))).collect();
-    all.push(own("current_date", DataType::Date32));
+    all.extend(["current_date", "today"].map(|name| own(name, DataType::Date32)));
+    all.push(own("current_time", DataType::Time64(TimeUnit::Nanosecond)));
     all
 }
 
@@ -99,6 +100,7 @@ impl ScalarUDFImpl for ClockFunction {
                 let days = i32::try_from(now.millis().div_euclid(86_400_000)).unwrap_or(i32::MAX);
                 ScalarValue::Date32(Some(days))
             }
+            DataType::Time64(_) => ScalarValue::Time64Nanosecond(Some(now.millis().rem_euclid(86_400_000) * 1_000_000)),
             _ => ScalarValue::TimestampMillisecond(Some(now.millis()), None),
         }))
     }

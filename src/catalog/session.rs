@@ -65,4 +65,16 @@ mod tests {
         let state = state(&Arc::default());
         assert!(state.optimizers().iter().all(|r| !LOGICAL_RULES_OFF.contains(&r.name())));
     }
+
+    /// A function of wall time that is not volatile would be folded when the plan is made, and stand still.
+    #[test]
+    fn no_function_of_time_is_folded() {
+        use datafusion::logical_expr::Volatility;
+        let state = state(&Arc::default());
+        let stable = state.scalar_functions().values().filter(|f| f.signature().volatility == Volatility::Stable);
+        let nullary = stable.filter(|f| f.signature().type_signature.supports_zero_argument());
+        let mut names: Vec<_> = nullary.map(|f| f.name().to_owned()).collect();
+        names.retain(|n| n != "version");
+        assert_eq!(names, Vec::<String>::new());
+    }
 }

@@ -1,6 +1,6 @@
 //! Binds windowing calls in FROM, in the one form that the parser brings them to, to [`WindowNode`]s.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::planner::{PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning};
 use datafusion::logical_expr::{Expr, ExprSchemable, Extension, LogicalPlan, LogicalPlanBuilder};
@@ -95,6 +95,18 @@ impl Call<'_> {
             }
         };
         let spec = spec.validate().map_err(|e| e.at(self.at))?;
+        let unit = match time.get_type(input.schema())? {
+            DataType::Timestamp(TimeUnit::Second, _) => 1_000_000,
+            DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000,
+            _ => 1,
+        };
+        if !spec.is_multiple_of(unit) {
+            let what = if unit == 1_000 { "milliseconds" } else { "seconds" };
+            return Err(self
+                .fail(format!("the bounds of {spec} do not fit into a time column of whole {what}"))
+                .help("make the lengths multiples of that, or cast the column to TIMESTAMP(6)")
+                .into());
+        }
         let keys = if self.kind == "session" { rest.get(1..).unwrap_or_default() } else { &[] };
         let keys =
             keys.iter().map(|k| context.sql_to_expr((*k).clone(), input.schema())).collect::<Result<Vec<_>>>()?;

@@ -33,6 +33,7 @@ impl Engine {
             None => None,
         };
         let table = self.bind_table(create, inferred)?;
+        self.remove(&table.name).await?;
         if table.watermark.is_some() && table.description.readable {
             self.declare_late(&table.name, &table.schema)?;
         }
@@ -178,6 +179,7 @@ impl Engine {
                     .at(emit.span)
                     .help("put EMIT behind the query that reads it"));
             }
+            self.remove(&def.name).await?;
             self.catalog_mut().put(Relation::View(Arc::new(def)))?;
             return Ok(Outcome::Done(tag.to_owned()));
         }
@@ -192,11 +194,13 @@ impl Engine {
         let snapshot = Arc::new(Snapshot::new(schema));
         let notices = plan.notices.clone();
         if check {
+            self.remove(&def.name).await?;
             self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), snapshot))?;
             return Ok(Outcome::Started { query: 0, name: create.name.value.clone(), notices });
         }
         let session = self.catalog().session();
         let running = exec::Query::new(plan, &session).await?;
+        self.remove(&def.name).await?;
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
         let output = Output::View(Arc::clone(&contents));
@@ -250,7 +254,7 @@ impl Engine {
             if self.catalog().get(&name.value).is_none() && if_exists {
                 continue;
             }
-            self.catalog().require(name)?;
+            check_kind(kind, self.catalog().require(name)?, name)?;
             let dependents = self.dependents(&name.value);
             if !dependents.is_empty() && !cascade {
                 return Err(Error::sql(format!("'{}' is read by {}", name.spelled, dependents.join(", ")))
@@ -304,8 +308,18 @@ impl Engine {
 
     /// Whether a name is taken: an outcome when that is fine, an error when not.
     fn exists(&self, name: &Name, if_not_exists: bool, or_replace: bool, tag: &str) -> Result<Option<Outcome>> {
-        if self.catalog().get(&name.value).is_none() || or_replace {
+        if self.catalog().get(&name.value).is_none() {
             return Ok(None);
+        }
+        if or_replace {
+            // A view is bound to the columns that were there when it was made.
+            let dependents = self.dependents(&name.value);
+            if dependents.is_empty() {
+                return Ok(None);
+            }
+            return Err(Error::sql(format!("'{}' is read by {}", name.spelled, dependents.join(", ")))
+                .at(name.span)
+                .help(format!("DROP … {} CASCADE drops them too; then create them again", name.spelled)));
         }
         if if_not_exists {
             return Ok(Some(Outcome::Done(tag.to_owned())));
@@ -314,6 +328,25 @@ impl Engine {
             .at(name.span)
             .help("write CREATE OR REPLACE, IF NOT EXISTS, or DROP it first"))
     }
+}
+
+/// Whether DROP names what a relation is.
+fn check_kind(kind: RelationKind, relation: &Relation, name: &Name) -> Result<()> {
+    let fits = match kind {
+        RelationKind::Table | RelationKind::Source | RelationKind::Sink => matches!(relation, Relation::Table(_)),
+        RelationKind::View => !matches!(relation, Relation::Table(_)),
+        RelationKind::MaterializedView => matches!(relation, Relation::MaterializedView(..)),
+        RelationKind::Function => true,
+    };
+    if fits {
+        return Ok(());
+    }
+    let is = relation.kind();
+    Err(Error::sql(format!("'{}' is a {is}", name.spelled)).at(name.span).help(format!(
+        "DROP {} {}",
+        is.to_uppercase(),
+        name.spelled
+    )))
 }
 
 /// The watermark of a table: from WATERMARK FOR, or from the option `event_time` of other engines.

@@ -154,11 +154,7 @@ impl Engine {
     /// When a source or a query fails.
     pub async fn step(&self) -> Result<StepReport> {
         let mut driver = self.shared.driver.lock().await;
-        let report = self.step_driver(&mut driver).await?;
-        match driver.failures().into_iter().next() {
-            Some((_, error)) => Err(error),
-            None => Ok(report),
-        }
+        self.step_and_fail(&mut driver).await
     }
 
     /// Runs intervals until every query has ended or `control` ends the run; `observe` is called after every interval and
@@ -189,10 +185,7 @@ impl Engine {
             let due = settings.interval_micros == 0 || now >= deadline || driver.is_full(&settings) || drained;
             let wait_for_more = driver.wants_more(&settings) && !drained;
             if due && driver.is_ready() && !wait_for_more {
-                self.step_driver(&mut driver).await?;
-                if let Some((_, error)) = driver.failures().into_iter().next() {
-                    return Err(error);
-                }
+                self.step_and_fail(&mut driver).await?;
                 if now >= deadline {
                     deadline = crate::time::Timestamp(now.0.saturating_add(settings.interval_micros));
                 }
@@ -221,14 +214,24 @@ impl Engine {
                 let mut driver = self.shared.driver.lock().await;
                 if !ready {
                     // Silence moves time too: idle sources, windows of wall time.
-                    self.step_driver(&mut driver).await?;
+                    self.step_and_fail(&mut driver).await?;
                 }
                 self.publish_progress(&driver, observe);
             }
         }
     }
 
+    /// One interval; a query that failed in it is an error.
+    async fn step_and_fail(&self, driver: &mut Driver) -> Result<StepReport> {
+        let report = self.step_driver(driver).await?;
+        match driver.failures().into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(report),
+        }
+    }
+
     async fn step_driver(&self, driver: &mut Driver) -> Result<StepReport> {
+        self.stop_asked(driver)?;
         let settings = self.settings();
         driver.open(&self.catalog().session(), &settings)?;
         let report = driver.step(&settings).await?;

@@ -1,9 +1,12 @@
 //! SELECT: a snapshot of views, or a live query over streams.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::{Engine, Outcome, Output as Outputs, OutputInfo};
 use crate::catalog::Relation;
@@ -94,23 +97,51 @@ impl Engine {
 
     /// Runs a query over the views as of the last interval.
     async fn snapshot(&self, query: &Query) -> Result<(SchemaRef, Vec<RecordBatch>)> {
-        // Between intervals, so that every view is of the same one.
+        // Between intervals until the plan holds its rows, so that every view is of the same one, and no other SELECT
+        // brings its own meanwhile.
         let driver = self.shared.driver.lock().await;
+        let read = self.views_read(query)?;
         for (name, view) in self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let Some(Relation::MaterializedView(_, snapshot)) = self.catalog().get(name) {
+            if let Some(Relation::MaterializedView(_, snapshot)) =
+                self.catalog().get(name).filter(|_| read.contains(name))
+            {
                 snapshot.set(view.contents.lock().unwrap_or_else(PoisonError::into_inner).rows()?);
             }
         }
-        drop(driver);
         let (plan, session) = {
             let catalog = self.catalog();
             catalog.clock().set(self.shared.host.clock.now());
             (catalog.bind(&query.query)?, catalog.session())
         };
+        // A snapshot is a plain query over tables: it needs the rules (sorts under OVER, for one) that streams go without.
+        let session = SessionStateBuilder::new_from_existing(session)
+            .with_physical_optimizer_rules(PhysicalOptimizer::new().rules)
+            .build();
         let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
         let physical = session.create_physical_plan(&plan).await?;
+        for name in &read {
+            if let Some(Relation::MaterializedView(_, snapshot)) = self.catalog().get(name) {
+                snapshot.set(Vec::new());
+            }
+        }
+        drop(driver);
         let batches = datafusion::physical_plan::collect(physical, session.task_ctx()).await?;
         Ok((schema, batches))
+    }
+
+    /// The materialized views that a query reads, through views too.
+    fn views_read(&self, query: &Query) -> Result<BTreeSet<String>> {
+        let catalog = self.catalog();
+        let mut front = catalog.references(&query.query)?;
+        let mut read = BTreeSet::new();
+        while let Some(name) = front.pop() {
+            match catalog.get(&name) {
+                Some(Relation::View(view)) => front.extend(view.references.iter().cloned()),
+                Some(Relation::MaterializedView(..)) => drop(read.insert(name)),
+                _ => {}
+            }
+        }
+        Ok(read)
     }
 
     /// Makes tables of the bare names that a query reads: `stdin`, `'dir/*.jsonl'`, `'tcp://:9999'`.

@@ -19,13 +19,14 @@ use datafusion::physical_expr::PhysicalExpr;
 
 use self::local::Local;
 use self::tables::Tables;
-use super::assign::{WINDOW_TIME_GAP, micros};
+use super::assign::micros;
 use super::context::QueryContext;
 use super::groups::{Arguments, Call};
+use super::key::canonical;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, OperatorId, WindowRole, WindowUse};
-use crate::time::WindowSpec;
+use crate::time::{WindowSpec, window_time_gap};
 
 /// The table of groups that belong to no window.
 const NO_WINDOW: i64 = i64::MAX;
@@ -71,7 +72,7 @@ impl Run for AggregateRun {
             return Ok(Vec::new());
         }
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
-        let keys = aggregate.key.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let keys = aggregate.key.iter().map(|i| Ok(canonical(evaluate(i)?))).collect::<Result<Vec<_>>>()?;
         let arguments = aggregate.calls.iter().map(|c| c.arguments(&batch)).collect::<Result<Vec<_>>>()?;
         let Some(window) = &aggregate.window else {
             self.add(NO_WINDOW, &keys, &arguments, rows)?;
@@ -103,31 +104,26 @@ impl Run for AggregateRun {
             };
             locals.insert(NO_WINDOW, local);
         }
-        let closing = aggregate.window.as_ref().map(|w| context.closing_time(w.domain, &w.sources));
+        let closing = aggregate.window.as_ref().map(|w| context.closing_time(w));
         context.with_state(
             aggregate.id,
-            || Ok(Tables::default()),
+            || Ok(Tables::new(&aggregate)),
             |tables| {
                 let mut out = Vec::new();
                 let closed = closing.map_or_else(Vec::new, |time| tables.ending_by(time));
                 let mut count = 0;
-                for end in closed {
-                    if locals.contains_key(&end) {
-                        continue;
-                    }
-                    if aggregate.emit == EmitAt::Close {
-                        out.extend(aggregate.close(end, None, tables)?);
-                    }
-                    tables.stage_close(end);
-                    count += 1;
-                }
-                for (end, local) in locals {
+                // Earliest end first, whether this interval has rows of a window or not: the order of a stream's windows must
+                // not depend on its cut.
+                let mut windows: BTreeMap<i64, Option<Local>> = closed.into_iter().map(|end| (end, None)).collect();
+                windows.extend(locals.into_iter().map(|(end, local)| (end, Some(local))));
+                for (end, local) in windows {
                     let closes = closing.is_some_and(|time| end <= time);
                     count += u64::from(closes);
-                    match aggregate.emit {
-                        EmitAt::Close if closes => out.extend(aggregate.close(end, Some(local), tables)?),
-                        EmitAt::Close => aggregate.keep(end, local, tables)?,
-                        EmitAt::Change => out.extend(aggregate.change(end, local, tables)?),
+                    match (aggregate.emit, local) {
+                        (EmitAt::Close, local) if closes => out.extend(aggregate.close(end, local, tables)?),
+                        (EmitAt::Close, Some(local)) => aggregate.keep(end, local, tables)?,
+                        (EmitAt::Change, Some(local)) => out.extend(aggregate.change(end, local, tables)?),
+                        (_, None) => {}
                     }
                     if closes {
                         tables.stage_close(end);
@@ -150,7 +146,7 @@ impl AggregateRun {
         };
         self.context.with_state(
             aggregate.id,
-            || Ok(Tables::default()),
+            || Ok(Tables::new(aggregate)),
             |tables| local.add(tables.get(end), keys, arguments, rows),
         )
     }
@@ -168,10 +164,10 @@ fn window_ends(window: &WindowUse, evaluate: impl Fn(usize) -> Result<ArrayRef>)
         .iter()
         .min_by_key(|(_, role)| rank(role))
         .ok_or_else(|| Error::internal("a window without columns"))?;
-    let (times, _) = micros(&evaluate(*index)?)?;
+    let (times, unit) = micros(&evaluate(*index)?)?;
     Ok(match role {
         WindowRole::End => times,
-        WindowRole::Time => times.unary(|t| t + WINDOW_TIME_GAP),
+        WindowRole::Time => times.unary(|t| t + window_time_gap(unit)),
         WindowRole::Start => {
             let size = match window.spec {
                 WindowSpec::Tumble { size, .. } | WindowSpec::Hop { size, .. } => size,

@@ -16,7 +16,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use super::context::QueryContext;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
-use crate::time::{Unit, WindowSpec};
+use crate::time::{Unit, WindowSpec, window_time_gap};
 
 /// Puts rows into windows.
 pub(super) struct Assign {
@@ -121,10 +121,9 @@ impl AssignRun {
                     out.ends.push(window.end);
                 }
             });
-            if !fits {
-                return Err(Error::execution(format!("event time {t} µs has no window: out of range"))
-                    .help("filter such rows out, or fix the unit of the time column"));
-            }
+            // An event time at the ends of what can be said (a sentinel, a wrong unit) is no time: it has no window, and
+            // takes none of its neighbours with it.
+            out.null_time += u64::from(!fits);
         }
         Ok(out)
     }
@@ -143,7 +142,12 @@ impl AssignRun {
         for (i, bounds) in [&assigned.starts, &assigned.ends].into_iter().enumerate() {
             columns.push(timestamps(bounds, unit, self.schema.field(first + i).data_type(), 0)?);
         }
-        columns.push(timestamps(&assigned.ends, unit, self.schema.field(first + 2).data_type(), WINDOW_TIME_GAP)?);
+        columns.push(timestamps(
+            &assigned.ends,
+            unit,
+            self.schema.field(first + 2).data_type(),
+            window_time_gap(unit),
+        )?);
         for i in &self.after {
             columns.push(pick(i)?);
         }
@@ -151,9 +155,6 @@ impl AssignRun {
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
 }
-
-/// `window_time` is this much (µs) before `window_end`.
-pub(super) const WINDOW_TIME_GAP: i64 = 1_000;
 
 /// Microseconds less `back`, as a timestamp column of this type.
 pub(super) fn timestamps(micros: &[i64], unit: TimeUnit, data_type: &DataType, back: i64) -> Result<ArrayRef> {
@@ -167,7 +168,7 @@ pub(super) fn timestamps(micros: &[i64], unit: TimeUnit, data_type: &DataType, b
     Ok(cast(&array, data_type)?)
 }
 
-/// A timestamp column in microseconds, and its unit.
+/// A timestamp column in microseconds, and its unit. What does not fit is NULL: such a time is in no window.
 pub(super) fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
     let DataType::Timestamp(unit, _) = time.data_type() else {
         return Err(Error::internal(format!("the time of a window is {}", time.data_type())));
@@ -180,8 +181,5 @@ pub(super) fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
         TimeUnit::Microsecond => return Ok((raw.clone(), *unit)),
         TimeUnit::Nanosecond => return Ok((raw.unary(|v: i64| v.div_euclid(1_000)), *unit)),
     };
-    let scaled = raw.try_unary::<_, Int64Type, Error>(|v: i64| {
-        v.checked_mul(factor).ok_or_else(|| Error::execution(format!("event time {v} is out of range")))
-    })?;
-    Ok((scaled, *unit))
+    Ok((raw.unary_opt(|v: i64| v.checked_mul(factor)), *unit))
 }

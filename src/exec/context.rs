@@ -9,7 +9,7 @@ use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 
 use crate::error::{Error, Result};
-use crate::plan::{OperatorId, TimeDomain};
+use crate::plan::{OperatorId, TimeDomain, WindowUse};
 use crate::time::{IntervalId, Timestamp, Watermark};
 
 /// What one interval brings to a query.
@@ -124,16 +124,18 @@ impl QueryContext {
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time up to which windows over these sources are closed (µs).
-    pub(super) fn closing_time(&self, domain: TimeDomain, sources: &[usize]) -> Watermark {
+    /// The time up to which these windows are closed (µs).
+    pub(super) fn closing_time(&self, window: &WindowUse) -> Watermark {
         let interval = self.interval();
         let of = |i: &usize| interval.sources.get(*i);
-        match domain {
+        let sources = &window.sources;
+        let time = match window.domain {
             TimeDomain::Event => sources.iter().filter_map(of).map(|s| s.watermark).min().unwrap_or(i64::MAX),
             TimeDomain::Processing if sources.iter().filter_map(of).all(|s| s.ended) => i64::MAX,
             TimeDomain::Processing => interval.now.0,
             TimeDomain::Unbounded => i64::MIN,
-        }
+        };
+        if time == i64::MAX { time } else { time.saturating_sub(window.lag) }
     }
 
     pub(super) fn keep_late(&self, rows: RecordBatch) {

@@ -14,6 +14,8 @@ pub(super) struct Limit {
     pub(super) id: OperatorId,
     pub(super) skip: usize,
     pub(super) fetch: usize,
+    /// Whether the query has ended with the last row.
+    pub(super) ends_query: bool,
 }
 
 impl Operate for Limit {
@@ -28,6 +30,7 @@ impl Operate for Limit {
             id: self.id,
             skip: self.skip,
             end: self.skip.saturating_add(self.fetch),
+            ends_query: self.ends_query,
             seen,
         }))
     }
@@ -64,6 +67,7 @@ struct LimitRun {
     id: OperatorId,
     skip: usize,
     end: usize,
+    ends_query: bool,
     seen: usize,
 }
 
@@ -85,7 +89,7 @@ impl Run for LimitRun {
                 Ok(())
             },
         )?;
-        if seen >= self.end {
+        if self.ends_query && seen >= self.end {
             self.context.finish();
         }
         Ok(Vec::new())

@@ -76,12 +76,14 @@ impl Lowering<'_> {
             Operator::Assign(assign) => Arc::new(self.assign(assign)?),
             Operator::Aggregate(operator) => {
                 let aggregate = Arc::new(self.aggregate(operator)?);
-                match operator.window.as_ref().map(|w| w.spec) {
+                match operator.window.as_ref().filter(|w| w.merges).map(|w| w.spec) {
                     Some(WindowSpec::Session { gap }) => Arc::new(Arc::new(SessionAggregate { aggregate, gap })),
                     _ => Arc::new(aggregate),
                 }
             }
-            Operator::Limit(limit) => Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch }),
+            Operator::Limit(limit) => {
+                Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch, ends_query: limit.ends_query })
+            }
             Operator::Once => Arc::new(Once),
         })
     }
@@ -100,7 +102,11 @@ impl Lowering<'_> {
             spec: assign.spec,
             row_watermark: watermark.filter(|_| assign.judge_late),
             before: (0..schema.fields().len()).filter(visible).collect(),
-            after: weight.into_iter().collect(),
+            after: [watermark, weight]
+                .into_iter()
+                .flatten()
+                .filter(|i| self.schema.fields().iter().any(|f| f.name() == schema.field(*i).name()))
+                .collect(),
             schema: Arc::clone(&self.schema),
         })
     }

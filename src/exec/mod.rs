@@ -10,6 +10,7 @@ mod aggregate;
 mod assign;
 mod context;
 mod groups;
+mod key;
 mod limit;
 mod lower;
 mod operator;

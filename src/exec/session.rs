@@ -16,14 +16,15 @@ use arrow::datatypes::DataType;
 
 use self::state::{Fresh, Open, Sessions};
 use super::aggregate::Aggregate;
-use super::assign::{WINDOW_TIME_GAP, micros, timestamps};
+use super::assign::{micros, timestamps};
 use super::context::QueryContext;
 use super::groups::{Accumulators, Arguments, values_of};
+use super::key::canonical;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{EmitAt, WindowRole};
 use crate::state::KeyIndex;
-use crate::time::unit_of;
+use crate::time::{unit_of, window_time_gap};
 
 /// An aggregate whose window is a session.
 pub(super) struct SessionAggregate {
@@ -68,16 +69,16 @@ impl Run for SessionRun {
         let aggregate = &self.session.aggregate;
         let rows = batch.num_rows();
         let evaluate = |i: &usize| -> Result<ArrayRef> { Ok(aggregate.group[*i].evaluate(&batch)?.into_array(rows)?) };
-        let keys = aggregate.key.iter().map(evaluate).collect::<Result<Vec<_>>>()?;
+        let keys = aggregate.key.iter().map(|i| Ok(canonical(evaluate(i)?))).collect::<Result<Vec<_>>>()?;
         let ids = self.keys.insert(&keys, rows)?;
         // The assignment gave each row a window of its own: [time, time + gap).
         let role = aggregate.window.as_ref().and_then(|w| w.roles.first());
         let (index, role) = role.ok_or_else(|| Error::internal("a session without window columns"))?;
-        let (times, _) = micros(&evaluate(index)?)?;
+        let (times, unit) = micros(&evaluate(index)?)?;
         let shift = match role {
             WindowRole::Start => 0,
             WindowRole::End => self.session.gap,
-            WindowRole::Time => self.session.gap - WINDOW_TIME_GAP,
+            WindowRole::Time => self.session.gap - window_time_gap(unit),
         };
         let first = self.rows.len();
         self.rows
@@ -91,7 +92,7 @@ impl Run for SessionRun {
         let session = Arc::clone(&self.session);
         let aggregate = &session.aggregate;
         let Some(window) = &aggregate.window else { return Err(Error::internal("a session without a window")) };
-        let time = self.context.closing_time(window.domain, &window.sources);
+        let time = self.context.closing_time(window);
         let context = Arc::clone(&self.context);
         context.with_state(
             aggregate.id,
@@ -253,7 +254,7 @@ impl SessionRun {
             let (times, back): (Vec<i64>, i64) = match role {
                 WindowRole::Start => (bounds.iter().map(|b| b.0).collect(), 0),
                 WindowRole::End => (bounds.iter().map(|b| b.1).collect(), 0),
-                WindowRole::Time => (bounds.iter().map(|b| b.1).collect(), WINDOW_TIME_GAP),
+                WindowRole::Time => (bounds.iter().map(|b| b.1).collect(), window_time_gap(unit_of(data_type))),
             };
             columns.push(timestamps(&times, unit_of(data_type), data_type, back)?);
         }

@@ -33,8 +33,8 @@ pub(super) enum Attribute {
     EventTime,
     /// The wall clock.
     ProcessingTime,
-    /// A column of a window.
-    Window { role: WindowRole, window: WindowId, spec: WindowSpec, domain: TimeDomain },
+    /// A column of a window; the window closes once the watermark has passed its end by `lag` (µs).
+    Window { role: WindowRole, window: WindowId, spec: WindowSpec, domain: TimeDomain, lag: i64 },
 }
 
 /// Tells windowing calls of a plan apart.
@@ -49,5 +49,24 @@ impl Attribute {
             Self::Window { domain, .. } => domain,
             Self::Plain => TimeDomain::Unbounded,
         }
+    }
+
+    /// How far (µs) behind the watermark a value of this column may still come, seen from windows `above` it; `None` when
+    /// nothing bounds it. `time_gap` is what `window_time` is before the end.
+    ///
+    /// The rows of a window come when it closes, with times inside of it: its end is never behind the watermark then, but its
+    /// start is, by its length. A window above must not close before they have come, or the answer would depend on the cut.
+    pub(super) fn lag(self, above: WindowSpec, time_gap: i64) -> Option<i64> {
+        let Self::Window { role, spec, lag, .. } = self else { return Some(0) };
+        let behind = match (role, spec) {
+            (WindowRole::End, _) => 0,
+            (WindowRole::Time, WindowSpec::Session { .. }) => time_gap,
+            (WindowRole::Time, _) if matches!(above, WindowSpec::Session { .. }) => time_gap,
+            // On one grid of milliseconds the last instant of a window is in the windows that its end closes.
+            (WindowRole::Time, _) if spec.is_multiple_of(time_gap) && above.is_multiple_of(time_gap) => 0,
+            (WindowRole::Time, _) => time_gap,
+            (WindowRole::Start, _) => spec.length()?,
+        };
+        lag.checked_add(behind)
     }
 }

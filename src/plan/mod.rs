@@ -132,7 +132,21 @@ fn fit(plan: LogicalPlan, target: &Schema, query: &Query) -> Result<LogicalPlan>
     let exprs = schema.iter().zip(target.fields()).map(column).collect::<Result<Vec<_>>>()?;
     // ORDER BY and LIMIT stay at the top, where they are looked for.
     match plan {
-        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => Ok(plan),
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+            let mut pairs = schema.fields().iter().zip(target.fields());
+            match pairs.find(|(given, wanted)| given.data_type() != wanted.data_type()) {
+                None => Ok(plan),
+                Some((given, wanted)) => Err(Error::unsupported(format!(
+                    "column '{}' of an ordered query is {}, but '{}' is {}",
+                    given.name(),
+                    given.data_type(),
+                    wanted.name(),
+                    wanted.data_type()
+                ))
+                .at(query.query.span().into())
+                .help("cast it in the query: behind ORDER BY and LIMIT nothing is cast yet")),
+            }
+        }
         plan => Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?),
     }
 }

@@ -96,10 +96,16 @@ pub struct AggregateOperator {
 pub struct WindowUse {
     /// Which group expressions are columns of the window.
     pub roles: Vec<(usize, WindowRole)>,
+    /// All group expressions that are columns of the window; those not in `roles` are part of the key.
+    pub columns: Vec<usize>,
     /// The window.
     pub spec: WindowSpec,
+    /// Whether the rows are those of sessions, each a window of its own as yet, to be merged.
+    pub merges: bool,
     /// What closes it.
     pub domain: TimeDomain,
+    /// How far (µs) the watermark must have passed its end.
+    pub lag: i64,
     /// The sources whose watermark closes it.
     pub sources: Vec<usize>,
 }
@@ -113,6 +119,8 @@ pub struct LimitOperator {
     pub skip: usize,
     /// Rows let through.
     pub fetch: usize,
+    /// Whether the query has ended with its last row: no other rows come around this operator, and none are held above it.
+    pub ends_query: bool,
 }
 
 impl Operator {
@@ -138,7 +146,7 @@ impl fmt::Display for Operator {
                 if a.judge_late { f.write_str(", late rows dropped and counted") } else { Ok(()) }
             }
             Self::Aggregate(a) => {
-                let kind = if matches!(a.window, Some(WindowUse { spec: WindowSpec::Session { .. }, .. })) {
+                let kind = if matches!(a.window, Some(WindowUse { merges: true, .. })) {
                     "Session aggregate"
                 } else {
                     "Aggregate"

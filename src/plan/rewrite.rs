@@ -52,9 +52,15 @@ pub(super) fn incrementalize(
         windows: 0,
         closes: false,
         processing_time: false,
+        last: None,
     };
+    refuse_hidden_names(plan)?;
     let (plan, presentation) = split_presentation(plan);
+    rewriter.last = last_limit(plan);
     let stream = rewriter.rewrite(plan, false)?;
+    if stream.session.is_some() {
+        return Err(linear::session_first());
+    }
     if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
         let error = Error::sql("EMIT ON WINDOW CLOSE, but no window of this query ever closes");
         let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));
@@ -145,6 +151,8 @@ struct Rewriter<'a> {
     /// Some operator emits on close.
     closes: bool,
     processing_time: bool,
+    /// A LIMIT that every row of the result passes at once: with its last row the query has ended.
+    last: Option<&'a LogicalPlan>,
 }
 
 impl Rewriter<'_> {
@@ -159,6 +167,12 @@ impl Rewriter<'_> {
             }
             LogicalPlan::Filter(filter) => {
                 let input = self.rewrite(&filter.input, want_watermark)?;
+                if reads_the_clock(&filter.predicate)? {
+                    self.notices.push(
+                        "the time of now() in a condition is that at which a row comes: rows do not leave as time passes"
+                            .to_owned(),
+                    );
+                }
                 linear::filter(input, &filter.predicate)
             }
             LogicalPlan::SubqueryAlias(alias) => {
@@ -182,7 +196,7 @@ impl Rewriter<'_> {
             LogicalPlan::Extension(Extension { node }) => match node.as_any().downcast_ref::<WindowNode>() {
                 Some(window) => {
                     let input = self.rewrite(window.input(), true)?;
-                    self.window(input, window)
+                    self.window(input, window, want_watermark)
                 }
                 None => Err(Error::internal(format!("no rule for {}", node.name()))),
             },
@@ -190,7 +204,10 @@ impl Rewriter<'_> {
                 let input = self.rewrite(&limit.input, want_watermark)?;
                 let (skip, fetch) = limit_of(limit)?;
                 match fetch {
-                    Some(fetch) if !input.has(WEIGHT_COLUMN) => self.limit(input, skip, fetch),
+                    Some(fetch) if !input.has(WEIGHT_COLUMN) => {
+                        // Such a node below others only: what is above may hold rows back, or have other inputs.
+                        self.limit(input, skip, fetch, self.last.is_some_and(|last| std::ptr::eq(last, plan)))
+                    }
                     _ => Err(self.not_yet("LIMIT over a result whose rows change", Clause::OrderBy)),
                 }
             }
@@ -283,10 +300,10 @@ impl Rewriter<'_> {
         at
     }
 
-    fn limit(&mut self, input: Stream, skip: usize, fetch: usize) -> Result<Stream> {
+    fn limit(&mut self, input: Stream, skip: usize, fetch: usize, ends_query: bool) -> Result<Stream> {
         let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
         let schema = input.schema().clone();
-        let operator = Operator::Limit(LimitOperator { id, skip, fetch });
+        let operator = Operator::Limit(LimitOperator { id, skip, fetch, ends_query });
         Ok(Stream { plan: node(operator, Some(input.plan), schema), ..input })
     }
 
@@ -309,7 +326,7 @@ impl Rewriter<'_> {
         match top {
             Presentation { ref sort, skip, fetch: Some(fetch) } if sort.is_empty() && !stream.has(WEIGHT_COLUMN) => {
                 let id = self.operator("limit", Vec::new(), Some("one counter".to_owned()));
-                Ok(Top::Limit(LimitOperator { id, skip, fetch }))
+                Ok(Top::Limit(LimitOperator { id, skip, fetch, ends_query: true }))
             }
             Presentation { fetch: None, skip: 0, .. } if !stream.has(WEIGHT_COLUMN) && self.closes => {
                 self.notices
@@ -339,6 +356,29 @@ impl Rewriter<'_> {
             Ok(TreeNodeRecursion::Continue)
         });
         found
+    }
+}
+
+/// Whether an expression asks for the wall time.
+fn reads_the_clock(expr: &Expr) -> Result<bool> {
+    let found = expr.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)) && crate::catalog::is_clock_call(e)))?;
+    Ok(found)
+}
+
+/// Columns that look like the hidden ones would be taken for them.
+fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
+    let mut found = None;
+    plan.apply(|node| {
+        let hidden = [ROW_WATERMARK, WEIGHT_COLUMN]
+            .into_iter()
+            .find(|name| node.schema().fields().iter().any(|field| field.name() == name));
+        found = found.or(hidden);
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Error::sql(format!("a column can't be named '{name}': the engine uses that name itself"))
+            .help("give it another name with AS")),
     }
 }
 
@@ -382,6 +422,17 @@ fn split_presentation(plan: &LogicalPlan) -> (&LogicalPlan, Option<Presentation>
         rest = &sort.input;
     }
     if std::ptr::eq(rest, plan) { (plan, None) } else { (rest, Some(top)) }
+}
+
+/// The LIMIT under nothing but filters and projections.
+fn last_limit(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+    match plan {
+        LogicalPlan::Limit(_) => Some(plan),
+        LogicalPlan::Projection(projection) => last_limit(&projection.input),
+        LogicalPlan::Filter(filter) => last_limit(&filter.input),
+        LogicalPlan::SubqueryAlias(alias) => last_limit(&alias.input),
+        _ => None,
+    }
 }
 
 fn limit_of(limit: &datafusion::logical_expr::Limit) -> Result<(usize, Option<usize>)> {

@@ -41,6 +41,8 @@ struct RunningQuery {
     first: bool,
     ended: bool,
     failed: Option<Error>,
+    /// Whether [`Driver::failures`] has told of it.
+    told: bool,
 }
 
 /// What an operator holds.
@@ -115,12 +117,13 @@ impl Driver {
     ) -> Result<()> {
         let mut sources = Vec::new();
         for used in &query.plan().sources {
-            let same = |s: &RunningSource| s.name() == used.table && s.serves(&used.columns) && !s.has_ended();
+            let asked = setup(&used.table)?;
+            let same = |s: &RunningSource| s.reads(&asked) && s.serves(&used.columns) && !s.has_ended();
             let found = self.sources.iter().position(|s| s.as_ref().is_some_and(same));
             let index = match found {
                 Some(index) => index,
                 None => {
-                    self.sources.push(Some(RunningSource::new(setup(&used.table)?, self.now)));
+                    self.sources.push(Some(RunningSource::new(asked, self.now)));
                     self.sources.len() - 1
                 }
             };
@@ -140,6 +143,7 @@ impl Driver {
             first: true,
             ended: false,
             failed: None,
+            told: false,
         });
         Ok(())
     }
@@ -204,15 +208,25 @@ impl Driver {
     /// Runs one interval over what the sources have, when there is anything to do.
     ///
     /// # Errors
-    /// When a source fails: all its queries fail with it. A query that fails on its own is reported by [`Driver::failures`].
+    /// None as yet: when a source fails, all its queries fail with it, and [`Driver::failures`] says which and why.
     pub async fn step(&mut self, settings: &Settings) -> Result<StepReport> {
         let now = self.host.clock.now().max(self.now);
+        // Before rows are taken: columns computed from PROCTIME() are filled as they are.
+        self.clock.set(now);
         let before: Vec<i64> = self.sources.iter().map(|s| s.as_ref().map_or(i64::MAX, |s| s.watermark)).collect();
         let mut inputs: Vec<SourceInput> = Vec::with_capacity(self.sources.len());
-        for source in &mut self.sources {
-            inputs.push(match source {
-                Some(source) => source.poll(settings, now)?,
-                None => SourceInput { batches: Vec::new(), watermark: i64::MAX, ended: true },
+        let nothing = || SourceInput { batches: Vec::new(), watermark: i64::MAX, ended: true };
+        for (index, source) in self.sources.iter_mut().enumerate() {
+            inputs.push(match source.as_mut().map(|s| s.poll(settings, now)) {
+                Some(Ok(input)) => input,
+                Some(Err(error)) => {
+                    // Those that read it fail; what other sources have given meanwhile is not lost to the others.
+                    let readers = self.queries.iter_mut().filter(|q| !q.ended && q.sources.contains(&index));
+                    readers.for_each(|q| q.fail(error.clone()));
+                    *source = None;
+                    nothing()
+                }
+                None => nothing(),
             });
         }
         let rows_in = inputs.iter().flat_map(|i| &i.batches).map(|b| b.num_rows()).sum();
@@ -224,10 +238,10 @@ impl Driver {
         };
         let work: Vec<usize> = (0..self.queries.len()).filter(|q| due(&self.queries[*q])).collect();
         if work.is_empty() {
+            self.drop_unused();
             return Ok(StepReport::default());
         }
         self.now = now;
-        self.clock.set(now);
         self.interval = self.interval.next();
         let mut report = StepReport { interval: Some(self.interval), rows_in, ..StepReport::default() };
         for at in work {
@@ -251,8 +265,12 @@ impl Driver {
 
     /// The queries that have failed since this was last asked, with why; they have left.
     pub fn failures(&mut self) -> Vec<(u64, Error)> {
-        let failed = self.queries.iter_mut().filter_map(|q| q.failed.take().map(|error| (q.id, error)));
-        failed.collect()
+        let new = self.queries.iter_mut().filter(|q| q.failed.is_some() && !q.told);
+        let tell = |q: &mut RunningQuery| {
+            q.told = true;
+            q.failed.clone().map(|error| (q.id, error))
+        };
+        new.filter_map(tell).collect()
     }
 
     /// Where things stand.

@@ -53,7 +53,13 @@ impl Feed {
         let worker = Arc::clone(&queue);
         std::thread::Builder::new()
             .name(format!("source {name}"))
-            .spawn(move || worker.fill(source))
+            .spawn(move || {
+                // A source that panics would else look like one that is silent, for ever.
+                let filled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| worker.fill(source)));
+                if filled.is_err() {
+                    worker.push(Err(Error::internal("the source's thread panicked")), true, None);
+                }
+            })
             .map_err(|e| Error::io(format!("no thread for source '{name}': {e}")))?;
         Ok(Self::Threaded(queue))
     }
@@ -112,7 +118,10 @@ impl Feed {
     /// No more reading; what has been read stays.
     pub(super) fn stop(&mut self) {
         if let Self::Threaded(queue) = self {
+            // Under the lock: else a thread that is about to wait for space would miss this, and wait for ever.
+            let state = queue.lock();
             queue.stop.store(true, Ordering::Relaxed);
+            drop(state);
             queue.space.notify_all();
         }
     }
@@ -199,5 +208,27 @@ impl Queue {
         drop(state);
         self.space.notify_all();
         item.map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panics;
+
+    impl Source for Panics {
+        fn read(&mut self, _: Duration) -> Result<Read> {
+            panic!("a bug in a decoder")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_panics_fails() {
+        let wake = Wake::default();
+        let mut feed = Feed::threaded("s", Box::new(Panics), 1 << 20, wake.clone()).unwrap();
+        wake.wait().await;
+        let error = feed.next().unwrap_err();
+        assert!(error.message().contains("panicked"), "{error}");
     }
 }

@@ -55,19 +55,15 @@ impl Ingest {
     /// When an expression has no physical form.
     pub(super) fn new(table: &TableDef, wanted: &[usize], session: &SessionState) -> Result<Self> {
         let mut wanted: Vec<usize> = wanted.to_vec();
-        let mut exprs = Vec::new();
         if let Some(watermark) = &table.watermark {
             wanted.push(watermark.column);
-            exprs.extend(watermark.expr.iter());
+            let read = watermark.expr.iter().flat_map(|e| e.column_refs());
+            wanted.extend(read.filter_map(|c| table.schema.index_of(&c.name).ok()));
         }
         // An expression brings the columns it reads.
         let computed = wanted.iter().filter_map(|i| table.computed.get(i));
-        let read: Vec<usize> = exprs
-            .into_iter()
-            .chain(computed)
-            .flat_map(|e| e.column_refs())
-            .filter_map(|c| table.schema.index_of(&c.name).ok())
-            .collect();
+        let read: Vec<usize> =
+            computed.flat_map(|e| e.column_refs()).filter_map(|c| table.schema.index_of(&c.name).ok()).collect();
         let mut projection: Vec<usize> =
             wanted.iter().chain(&read).copied().filter(|i| !table.computed.contains_key(i)).collect();
         projection.sort_unstable();

@@ -84,6 +84,11 @@ impl RunningSource {
         &self.setup.table.name
     }
 
+    /// Whether it reads that table: the very one, not a later one of the same name.
+    pub(super) fn reads(&self, setup: &SourceSetup) -> bool {
+        Arc::ptr_eq(&self.setup.table, &setup.table)
+    }
+
     /// Whether rows come as they happen: such a source can't be read a second time.
     pub(super) fn is_live(&self) -> bool {
         self.setup.table.description.live

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use arrow::datatypes::TimeUnit;
+
 use super::format_duration;
 use crate::error::{Error, Result};
 
@@ -50,6 +52,11 @@ pub enum WindowSpec {
         /// The longest silence inside a session.
         gap: i64,
     },
+}
+
+/// How far (µs) `window_time` is before `window_end`, on columns of this unit: a millisecond, or a second where there are none.
+pub fn window_time_gap(unit: TimeUnit) -> i64 {
+    if unit == TimeUnit::Second { 1_000_000 } else { 1_000 }
 }
 
 /// The most windows that one row may be in.
@@ -100,6 +107,26 @@ impl WindowSpec {
         Ok(self)
     }
 
+    /// The length of the longest window; `None` for SESSION, which lasts as long as rows come.
+    pub fn length(self) -> Option<i64> {
+        match self {
+            Self::Tumble { size, .. } | Self::Hop { size, .. } => Some(size),
+            Self::Cumulate { max, .. } => Some(max),
+            Self::Session { .. } => None,
+        }
+    }
+
+    /// Whether every bound of its windows is a multiple of `unit`, for SESSION given that the rows' times are.
+    pub fn is_multiple_of(self, unit: i64) -> bool {
+        let lengths = match self {
+            Self::Tumble { size, offset } => [size, offset, 0],
+            Self::Hop { slide, size, offset } => [slide, size, offset],
+            Self::Cumulate { step, max, offset } => [step, max, offset],
+            Self::Session { gap } => [gap, 0, 0],
+        };
+        lengths.iter().all(|l| l % unit == 0)
+    }
+
     /// Calls `emit` with each window that holds `t`, earliest end first; `false` when a bound does not fit in an `i64`.
     ///
     /// For SESSION this is the window of a row alone: [t, t + gap).
@@ -123,10 +150,9 @@ impl WindowSpec {
             Self::Cumulate { step, max, offset } => {
                 let Some(start) = floor_to(t, max, offset) else { return false };
                 let Some(last_end) = start.checked_add(max) else { return false };
-                let mut end = start + ((t - start) / step + 1) * step;
-                while end <= last_end {
-                    emit(Window { start, end });
-                    end += step;
+                let first_end = start + ((t - start) / step + 1) * step;
+                for n in 0..=(last_end - first_end) / step {
+                    emit(Window { start, end: first_end + n * step });
                 }
             }
             Self::Session { gap } => {
@@ -229,6 +255,12 @@ mod tests {
             assert!(!spec.assign(i64::MAX, |_| ()), "{spec}");
         }
         assert!(!WindowSpec::Hop { slide: 2, size: 10, offset: 0 }.assign(i64::MIN, |_| ()));
+        for back in 0..40 {
+            let mut count = 0;
+            if (WindowSpec::Cumulate { step: 5, max: 10, offset: 0 }).assign(i64::MAX - back, |_| count += 1) {
+                assert!((1..=2).contains(&count), "the end after the last does not fit, and is not asked for");
+            }
+        }
     }
 
     #[test]

@@ -78,7 +78,14 @@ struct Query {
     filter: Option<&'static str>,
     having: Option<&'static str>,
     grouped: bool,
+    /// What is read in place of `t`.
+    input: Option<&'static str>,
+    /// The windows are counted in windows of [`AGAIN`] seconds.
+    again: bool,
 }
+
+/// The length (s) of windows over windows.
+const AGAIN: i64 = 20;
 
 /// How the result is asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -160,6 +167,8 @@ const AGGREGATES: &[&str] = &[
     "CASE WHEN count(v) > 1 THEN 'many' ELSE 'few' END",
 ];
 
+const UNION: &str = "SELECT * FROM t WHERE v > 1 UNION ALL SELECT * FROM t WHERE k = 'a' OR d > 0";
+
 const FILTERS: &[&str] = &["v > 2", "k IS NOT NULL", "v % 2 = 0 OR k = 'a'", "d < 1.5 AND v <> 4", "k LIKE '%b%'"];
 
 const HAVINGS: &[&str] = &["count(*) > 1", "sum(v) > 5", "max(v) IS NOT NULL", "count(DISTINCT v) = 2"];
@@ -178,6 +187,7 @@ impl Case {
         let delay = c.pick(&[0, 0, 1, 3, 10]);
         let query = Query::random(c);
         let ask = match query.window {
+            _ if query.again => c.pick(&[Ask::Close, Ask::Default]),
             Window::None => c.pick(&[Ask::Changes, Ask::Default, Ask::View]),
             _ => c.pick(&[Ask::Close, Ask::Close, Ask::Default, Ask::Changes, Ask::View]),
         };
@@ -343,7 +353,7 @@ impl Case {
 
     /// Late rows are counted, once for each window missed. (A filter may take a row away before it is judged.)
     fn check_late(&self, engine: &tidemill::engine::Engine, flaw: Flaw) -> Result<(), String> {
-        if self.query.filter.is_some() || flaw != Flaw::None {
+        if self.query.filter.is_some() || self.query.input.is_some() || flaw != Flaw::None {
             return Ok(());
         }
         let watermarks = with_watermarks(&self.rows, self.delay * 1000, flaw);
@@ -478,6 +488,7 @@ impl Window {
 impl Query {
     fn random(c: &mut Chance) -> Self {
         let filter = c.one_in(3).then(|| c.pick(FILTERS));
+        let input = c.one_in(8).then_some(UNION);
         let kind = c.below(10);
         let keys: &[&str] = c.pick(&[&[][..], &["k"], &["k"], &["n"], &["k", "n"]]);
         if kind == 0 {
@@ -488,6 +499,8 @@ impl Query {
                 filter,
                 having: None,
                 grouped: false,
+                input,
+                again: false,
             };
         }
         let window = if kind <= 3 { Window::None } else { Window::random(c) };
@@ -496,7 +509,11 @@ impl Query {
             items.push("count(*)");
         }
         let having = c.one_in(4).then(|| c.pick(HAVINGS));
-        Self { window, keys: keys.to_vec(), items, filter, having, grouped: true }
+        let again = window != Window::None && c.one_in(6);
+        if again {
+            items = vec!["count(*)"];
+        }
+        Self { window, keys: keys.to_vec(), items, filter, having, grouped: true, input, again }
     }
 
     /// The columns that come out, with names.
@@ -526,22 +543,39 @@ impl Query {
 
     /// The query as a user of streams writes it.
     fn stream(&self) -> String {
+        let inner = self.stream_once();
+        if !self.again {
+            return inner;
+        }
+        // The windows of the inner query, each at its window_time.
+        let inner = inner.replacen("SELECT window_start, window_end", "SELECT window_time AS wt", 1);
+        let inner =
+            inner.replacen(" GROUP BY window_start, window_end", " GROUP BY window_start, window_end, window_time", 1);
+        format!(
+            "SELECT window_start, window_end, count(*) AS m, sum(c0) AS c \
+             FROM TUMBLE(({inner}), DESCRIPTOR(wt), INTERVAL '{AGAIN}' SECOND) GROUP BY window_start, window_end"
+        )
+    }
+
+    fn stream_once(&self) -> String {
         let seconds = |s: i64| format!("INTERVAL '{s}' SECOND");
         let offset = |o: i64| if o == 0 { String::new() } else { format!(", {}", seconds(o)) };
         let mut filter = self.filtered();
+        let table = self.input.map_or_else(|| "TABLE t".to_owned(), |input| format!("({input})"));
+        let plain = self.input.map_or_else(|| "t".to_owned(), |input| format!("({input}) AS t"));
         let from = match self.window {
-            Window::None => "t".to_owned(),
+            Window::None => plain,
             Window::Tumble { size, offset: o } => {
-                format!("TUMBLE(TABLE t, DESCRIPTOR(ts), {}{})", seconds(size), offset(o))
+                format!("TUMBLE({table}, DESCRIPTOR(ts), {}{})", seconds(size), offset(o))
             }
             Window::Hop { slide, size, offset: o } => {
-                format!("HOP(TABLE t, DESCRIPTOR(ts), {}, {}{})", seconds(slide), seconds(size), offset(o))
+                format!("HOP({table}, DESCRIPTOR(ts), {}, {}{})", seconds(slide), seconds(size), offset(o))
             }
             Window::Cumulate { step, size } => {
-                format!("CUMULATE(TABLE t, DESCRIPTOR(ts), {}, {})", seconds(step), seconds(size))
+                format!("CUMULATE({table}, DESCRIPTOR(ts), {}, {})", seconds(step), seconds(size))
             }
             Window::Session { gap } => {
-                let input = if filter.is_empty() { "TABLE t".to_owned() } else { format!("(SELECT * FROM t{filter})") };
+                let input = if filter.is_empty() { table } else { format!("(SELECT * FROM {plain}{filter})") };
                 filter = String::new();
                 let by = if self.keys.is_empty() {
                     String::new()
@@ -556,7 +590,26 @@ impl Query {
 
     /// The same query as ordinary SQL over `t`, whose rows carry their time `t` and their row watermark `wm` in ms.
     fn oracle(&self, unit: TimeUnit) -> String {
+        let once = self.oracle_once(unit);
+        if !self.again {
+            return once;
+        }
+        let start =
+            format!("e - e % {} + CASE WHEN e % {} < 0 THEN -{} ELSE 0 END", AGAIN * 1000, AGAIN * 1000, AGAIN * 1000);
+        let time = |ms: String| {
+            format!("arrow_cast(arrow_cast({ms}, 'Timestamp(Millisecond, None)'), 'Timestamp({unit:?}, None)')")
+        };
+        format!(
+            "SELECT {}, {}, count(*) AS m, sum(c0) AS c FROM (SELECT c0, {start} AS s FROM (SELECT c0, \
+             CAST(arrow_cast(window_end, 'Timestamp(Millisecond, None)') AS BIGINT) - 1 AS e FROM ({once}))) GROUP BY s",
+            time("s".to_owned()),
+            time(format!("s + {}", AGAIN * 1000)),
+        )
+    }
+
+    fn oracle_once(&self, unit: TimeUnit) -> String {
         let unit = format!("{unit:?}");
+        let t = self.input.map_or_else(|| "t".to_owned(), |input| format!("({input}) AS t"));
         let time = |ms: &str| {
             format!("arrow_cast(arrow_cast({ms}, 'Timestamp(Millisecond, None)'), 'Timestamp({unit}, None)')")
         };
@@ -565,7 +618,7 @@ impl Query {
         let numbers = |n: i64| (0..n).map(|i| format!("({i})")).collect::<Vec<_>>().join(", ");
         let filter = self.filtered();
         let (with, from) = match self.window {
-            Window::None => (String::new(), "t".to_owned()),
+            Window::None => (String::new(), t),
             Window::Tumble { size, offset } => {
                 let origin = format!("arrow_cast({}, 'Timestamp(Millisecond, None)')", offset * 1000);
                 let start = format!(
@@ -573,7 +626,7 @@ impl Query {
                 );
                 (
                     format!(
-                        "WITH a AS (SELECT *, {start} AS ws FROM t WHERE t IS NOT NULL), w AS (SELECT k, n, v, d, ts, {} AS window_start, {} AS window_end FROM a WHERE wm IS NULL OR ws + {} > wm) ",
+                        "WITH a AS (SELECT *, {start} AS ws FROM {t} WHERE t IS NOT NULL), w AS (SELECT k, n, v, d, ts, {} AS window_start, {} AS window_end FROM a WHERE wm IS NULL OR ws + {} > wm) ",
                         time("ws"),
                         time(&format!("ws + {}", size * 1000)),
                         size * 1000
@@ -585,7 +638,7 @@ impl Query {
                 let (slide, size) = (slide * 1000, size * 1000);
                 (
                     format!(
-                        "WITH a AS (SELECT *, {} - i * {slide} AS ws FROM t CROSS JOIN (VALUES {}) AS o(i) WHERE t IS NOT NULL), w AS (SELECT k, n, v, d, ts, {} AS window_start, {} AS window_end FROM a WHERE ws + {size} > t AND (wm IS NULL OR ws + {size} > wm)) ",
+                        "WITH a AS (SELECT *, {} - i * {slide} AS ws FROM {t} CROSS JOIN (VALUES {}) AS o(i) WHERE t IS NOT NULL), w AS (SELECT k, n, v, d, ts, {} AS window_start, {} AS window_end FROM a WHERE ws + {size} > t AND (wm IS NULL OR ws + {size} > wm)) ",
                         floor(slide, offset * 1000),
                         numbers(size / slide + 1),
                         time("ws"),
@@ -598,7 +651,7 @@ impl Query {
                 let (step, size) = (step * 1000, size * 1000);
                 (
                     format!(
-                        "WITH a AS (SELECT *, {} AS ws, {} + (i + 1) * {step} AS we FROM t CROSS JOIN (VALUES {}) AS o(i) WHERE t IS NOT NULL), w AS (SELECT k, n, v, d, ts, {} AS window_start, {} AS window_end FROM a WHERE we > t AND (wm IS NULL OR we > wm)) ",
+                        "WITH a AS (SELECT *, {} AS ws, {} + (i + 1) * {step} AS we FROM {t} CROSS JOIN (VALUES {}) AS o(i) WHERE t IS NOT NULL), w AS (SELECT k, n, v, d, ts, {} AS window_start, {} AS window_end FROM a WHERE we > t AND (wm IS NULL OR we > wm)) ",
                         floor(size, 0),
                         floor(size, 0),
                         numbers(size / step),
@@ -613,7 +666,7 @@ impl Query {
                 let by = if self.keys.is_empty() { "1".to_owned() } else { self.keys.join(", ") };
                 (
                     format!(
-                        "WITH a AS (SELECT * FROM (SELECT * FROM t{filter}) WHERE t IS NOT NULL AND (wm IS NULL OR t >= wm)), \
+                        "WITH a AS (SELECT * FROM (SELECT * FROM {t}{filter}) WHERE t IS NOT NULL AND (wm IS NULL OR t >= wm)), \
                          b AS (SELECT *, lag(t) OVER (PARTITION BY {by} ORDER BY t) AS before FROM a), \
                          c AS (SELECT *, sum(CASE WHEN before IS NULL OR t - before > {gap} THEN 1 ELSE 0 END) \
                                OVER (PARTITION BY {by} ORDER BY t ROWS UNBOUNDED PRECEDING) AS island FROM b), \

@@ -97,9 +97,11 @@ async fn run(script: &str, cut: Cut<'_>) -> Result<Answers> {
             engine.execute(&parsed, &mut outputs).await?;
         }
     }
+    let mut quiet = 0;
     for rows in cut.iter().cycle() {
         engine.set("max_rows_per_interval", &rows.to_string())?;
-        if engine.step().await?.interval.is_none() {
+        quiet = if engine.step().await?.interval.is_none() { quiet + 1 } else { 0 };
+        if quiet == 8 {
             break;
         }
     }

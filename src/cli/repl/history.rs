@@ -33,10 +33,10 @@ mod tests {
 
     #[test]
     fn the_place_is_the_state_folder() {
-        let home = Some(PathBuf::from("/home/a"));
+        let home = Some(PathBuf::from("/h/a"));
         assert_eq!(path(Some("/s".into()), home.clone()), Some("/s/tidemill/history".into()));
-        assert_eq!(path(None, home.clone()), Some("/home/a/.local/state/tidemill/history".into()));
-        assert_eq!(path(Some("relative".into()), home), Some("/home/a/.local/state/tidemill/history".into()));
+        assert_eq!(path(None, home.clone()), Some("/h/a/.local/state/tidemill/history".into()));
+        assert_eq!(path(Some("relative".into()), home), Some("/h/a/.local/state/tidemill/history".into()));
         assert_eq!(path(None, None), None);
     }
 }

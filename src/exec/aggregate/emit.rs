@@ -10,11 +10,11 @@ use super::local::Local;
 use super::tables::Tables;
 use super::{Aggregate, start_of};
 use crate::error::Result;
-use crate::exec::assign::{WINDOW_TIME_GAP, timestamps};
+use crate::exec::assign::timestamps;
 use crate::exec::groups::{Accumulators, values_of};
 use crate::plan::WindowRole;
 use crate::state::NEW;
-use crate::time::unit_of;
+use crate::time::{unit_of, window_time_gap};
 
 impl Aggregate {
     /// Keeps the touched groups of an open window.
@@ -126,12 +126,12 @@ impl Aggregate {
             let window = self.window.as_ref();
             let role = window.and_then(|w| w.roles.iter().find(|(i, _)| *i == index).map(|(_, role)| (w.spec, *role)));
             let Some((spec, role)) = role else { continue };
+            let data_type = self.schema.field(index).data_type();
             let (at, back) = match role {
                 WindowRole::Start => (start_of(spec, end), 0),
                 WindowRole::End => (end, 0),
-                WindowRole::Time => (end, WINDOW_TIME_GAP),
+                WindowRole::Time => (end, window_time_gap(unit_of(data_type))),
             };
-            let data_type = self.schema.field(index).data_type();
             columns.push(timestamps(&vec![at; rows], unit_of(data_type), data_type, back)?);
         }
         columns.extend(values);

@@ -8,13 +8,20 @@ use crate::exec::context::OperatorState;
 use crate::state::StateTable;
 
 /// A table per open window.
-#[derive(Default)]
 pub(super) struct Tables {
     by_end: BTreeMap<i64, StateTable>,
     closing: Vec<i64>,
+    /// How far (µs) time must have passed a window's end to close it.
+    lag: i64,
 }
 
 impl Tables {
+    /// No windows yet.
+    pub(super) fn new(aggregate: &Aggregate) -> Self {
+        let lag = aggregate.window.as_ref().map_or(0, |w| w.lag);
+        Self { by_end: BTreeMap::new(), closing: Vec::new(), lag }
+    }
+
     /// The table of a window, when the window has been seen before.
     pub(super) fn get(&self, end: i64) -> Option<&StateTable> {
         self.by_end.get(&end)
@@ -73,6 +80,6 @@ impl OperatorState for Tables {
 
     fn windows(&self) -> (usize, Option<i64>) {
         let open = self.by_end.keys().filter(|end| **end != NO_WINDOW);
-        (open.clone().count(), open.min().copied())
+        (open.clone().count(), open.min().map(|end| end.saturating_add(self.lag)))
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Sessions {
     /// Keyed by the session's key and its start.
     table: StateTable,
     key_columns: usize,
+    /// How far (µs) time must have passed an end to close the session.
+    lag: i64,
     by_key: HashMap<Arc<[u8]>, Vec<Open>>,
     by_slot: HashMap<u32, (Arc<[u8]>, i64, i64)>,
     by_end: Ends,
@@ -50,6 +52,8 @@ impl Sessions {
         Ok(Self {
             table: StateTable::new(&keys, &values)?,
             key_columns: aggregate.key_types.len(),
+            // A row at the end itself still joins: a session closes once time is past it.
+            lag: aggregate.window.as_ref().map_or(0, |w| w.lag).saturating_add(1),
             by_key: HashMap::new(),
             by_slot: HashMap::new(),
             by_end: Ends::new(),
@@ -133,6 +137,6 @@ impl OperatorState for Sessions {
     }
 
     fn windows(&self) -> (usize, Option<i64>) {
-        (self.by_slot.len(), self.by_end.first().map(|(end, _)| *end))
+        (self.by_slot.len(), self.by_end.first().map(|(end, _)| end.saturating_add(self.lag)))
     }
 }

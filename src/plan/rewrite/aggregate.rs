@@ -62,9 +62,13 @@ impl Rewriter<'_> {
         });
         let groups = aggregate.group_expr.len();
         let mut out = attributes;
-        if window.is_none() {
-            // The windows of a group that never closes say nothing about when its rows are final.
-            out.iter_mut().for_each(|a| *a = Attribute::Plain);
+        // Rows come when that window closes: other times in them may be far behind the watermark then. And the windows of a
+        // group that never closes say nothing about when its rows are final.
+        for (index, attribute) in out.iter_mut().enumerate() {
+            let of_window = window.as_ref().is_some_and(|w| w.columns.contains(&index));
+            if !of_window {
+                *attribute = Attribute::Plain;
+            }
         }
         out.resize(groups + aggregate.aggr_expr.len(), Attribute::Plain);
         Ok(Stream {
@@ -84,27 +88,36 @@ impl Rewriter<'_> {
 /// How the groups belong to windows that close.
 fn window_use(attributes: &[Attribute], input: &Stream) -> Option<WindowUse> {
     let of_window = attributes.iter().enumerate().filter_map(|(i, a)| match a {
-        Attribute::Window { role, window, spec, domain } if *domain != TimeDomain::Unbounded => {
-            Some((i, *role, *window, *spec, *domain))
+        Attribute::Window { role, window, spec, domain, lag } if *domain != TimeDomain::Unbounded => {
+            Some((i, *role, *window, *spec, *domain, *lag))
         }
         _ => None,
     });
     let found: Vec<_> = of_window.collect();
-    let (_, _, window, spec, domain) = *found.first()?;
-    let roles: Vec<_> = found.iter().filter(|f| f.2 == window).map(|f| (f.0, f.1)).collect();
+    let (_, _, window, spec, domain, mut lag) = *found.first()?;
+    let mut roles: Vec<_> = found.iter().filter(|f| f.2 == window).map(|f| (f.0, f.1)).collect();
+    let columns = roles.iter().map(|(i, _)| *i).collect();
     // Windows of CUMULATE and SESSION that begin together do not end together: their start alone does not say when they close.
     let start_only = roles.iter().all(|(_, role)| *role == WindowRole::Start);
     if start_only && matches!(spec, WindowSpec::Cumulate { .. } | WindowSpec::Session { .. }) {
         return None;
     }
-    Some(WindowUse { roles, spec, domain, sources: input.sources.iter().copied().collect() })
+    let merges = input.session.is_some();
+    if matches!(spec, WindowSpec::Session { .. }) && !merges {
+        // Sessions that are merged already: those that end together began at different times, so their start is part of the
+        // key; and they come once the watermark is past their end, not at it.
+        roles.retain(|(_, role)| *role != WindowRole::Start);
+        lag += 1;
+    }
+    let sources = input.sources.iter().copied().collect();
+    Some(WindowUse { roles, columns, spec, merges, domain, lag, sources })
 }
 
 /// A session's rows must be grouped by its window and by exactly what the sessions are per.
 fn check_session(input: &Stream, aggregate: &Aggregate, window: Option<&WindowUse>) -> Result<()> {
     let Some((_, keys)) = &input.session else { return Ok(()) };
     let Some(window) = window else { return Err(session_first()) };
-    let in_window: BTreeSet<usize> = window.roles.iter().map(|(i, _)| *i).collect();
+    let in_window: BTreeSet<usize> = window.columns.iter().copied().collect();
     let mut grouped = BTreeSet::new();
     for (_, expr) in aggregate.group_expr.iter().enumerate().filter(|(i, _)| !in_window.contains(i)) {
         let column = expr.try_as_col().and_then(|c| input.schema().maybe_index_of_column(c));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, ExprSchemable};
 
 use super::super::ROW_WATERMARK;
 use super::super::attribute::{Attribute, TimeDomain, WindowRole};
@@ -13,14 +13,22 @@ use super::{Rewriter, Stream, node, qualified};
 use crate::catalog::WindowNode;
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
-use crate::time::WindowSpec;
+use crate::time::{WindowSpec, unit_of, window_time_gap};
 
 impl Rewriter<'_> {
-    pub(super) fn window(&mut self, input: Stream, window: &WindowNode) -> Result<Stream> {
+    pub(super) fn window(&mut self, input: Stream, window: &WindowNode, want_watermark: bool) -> Result<Stream> {
         if input.session.is_some() {
             return Err(session_first());
         }
-        let domain = input.attribute(window.time()).domain();
+        let time = input.attribute(window.time());
+        let domain = time.domain();
+        let unit = unit_of(&window.time().get_type(input.schema())?);
+        let Some(lag) = time.lag(window.spec(), window_time_gap(unit)) else {
+            return Err(Error::unsupported(
+                "windows over the start of a SESSION do not run: it may lie long before the end",
+            )
+            .help("use the session's window_time or window_end"));
+        };
         let id = self.windows;
         self.windows += 1;
         if domain == TimeDomain::Processing {
@@ -45,15 +53,17 @@ impl Rewriter<'_> {
         };
         let visible = input.attributes.len();
         let mut fields = qualified(input.schema());
-        let weight: Vec<_> = fields.drain(visible..).filter(|(_, f)| f.name() == WEIGHT_COLUMN).collect();
+        let kept = |name: &str| name == WEIGHT_COLUMN || (want_watermark && name == ROW_WATERMARK);
+        let hidden: Vec<_> = fields.drain(visible..).filter(|(_, f)| kept(f.name())).collect();
         let added = window.schema_of_added();
         fields.extend(added.into_iter().map(|f| (None, f)));
-        fields.extend(weight);
+        fields.extend(hidden);
         let schema = DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?;
-        let judge_late = domain == TimeDomain::Event && input.has(ROW_WATERMARK);
+        // By a time of their own only: rows with columns of a window have been judged by that window.
+        let judge_late = time == Attribute::EventTime && input.has(ROW_WATERMARK);
         let roles = [WindowRole::Start, WindowRole::End, WindowRole::Time];
         let mut attributes = input.attributes.clone();
-        attributes.extend(roles.map(|role| Attribute::Window { role, window: id, spec: window.spec(), domain }));
+        attributes.extend(roles.map(|role| Attribute::Window { role, window: id, spec: window.spec(), domain, lag }));
         let operator = Operator::Assign(AssignOperator {
             time: window.time().clone(),
             spec: window.spec(),
