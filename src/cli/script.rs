@@ -86,6 +86,9 @@ pub(crate) fn load_all(
     if invocation.sql_owns_stdin() {
         refuse_stdin(&scripts)?;
     }
+    if let Some(output) = &invocation.options.output {
+        refuse_output(&scripts, output)?;
+    }
     Ok(scripts)
 }
 
@@ -130,6 +133,36 @@ pub(super) fn refuse_stdin(scripts: &[Arc<Script>]) -> std::result::Result<(), F
         .at(parsed.span)
         .help("give the SQL with -c '…' or in a file, and leave stdin to the rows");
     Err(Failure::in_script(error, script).into_usage())
+}
+
+/// `-o` empties its file, so no statement may read its rows from there.
+///
+/// # Errors
+/// At the first statement that names the file.
+pub(super) fn refuse_output(scripts: &[Arc<Script>], output: &Path) -> std::result::Result<(), Failure> {
+    let is_output = |text: &str| Path::new(text) == output;
+    for script in scripts {
+        for parsed in &script.statements {
+            let reads = match &parsed.statement {
+                Statement::CreateTable(table) => table.options.get("path").is_some_and(is_output),
+                Statement::Query(query) | Statement::Subscribe(query) => {
+                    ast::visit_relations(query.query.as_ref(), |name| match name.0.as_slice() {
+                        [part] if part.as_ident().is_some_and(|i| is_output(&i.value)) => ControlFlow::Break(()),
+                        _ => ControlFlow::Continue(()),
+                    })
+                    .is_break()
+                }
+                _ => false,
+            };
+            if reads {
+                let error = Error::config(format!("-o would empty '{}' before it is read", output.display()))
+                    .at(parsed.span)
+                    .help("print to another file, and rename it afterwards");
+                return Err(Failure::in_script(error, script).into_usage());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a statement makes a relation of its own by the name of stdin.
@@ -196,6 +229,16 @@ mod tests {
             assert_eq!(reads_stdin(&select(sql), false), reads, "{sql}");
             assert!(!reads_stdin(&select(sql), true), "{sql}");
         }
+    }
+
+    #[test]
+    fn output_is_no_input() {
+        let at = Location { line: 1, column: 1 };
+        let statement = select("SELECT * FROM \"a.csv\"");
+        let parsed = Parsed { statement, text: String::new(), span: Span { start: at, end: at } };
+        let script = Arc::new(Script { origin: "-c".into(), text: String::new(), statements: vec![parsed] });
+        assert!(refuse_output(&[script.clone()], Path::new("a.csv")).is_err());
+        assert!(refuse_output(&[script], Path::new("b.csv")).is_ok());
     }
 
     #[test]
