@@ -78,7 +78,13 @@ async fn views_are_the_batch_answer_after_every_interval() {
             }
         }
     }
-    assert!(failures.is_empty(), "{} of {} queries differ:\n\n{}", failures.len(), QUERIES.len(), failures.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} queries differ:\n\n{}",
+        failures.len(),
+        QUERIES.len(),
+        failures.join("\n\n")
+    );
 }
 
 /// The harness must be able to fail: an oracle that misses rows is caught.
