@@ -45,6 +45,9 @@ struct BufferState {
     ended: bool,
 }
 
+/// The connector that push tables are read with.
+pub(super) const CONNECTOR: &str = "push";
+
 /// Rows that may wait in a push table before `push` waits too.
 const ROWS_WAITING_MAX: usize = 1 << 20;
 
@@ -110,7 +113,7 @@ impl PushTableBuilder {
             schema: crate::catalog::mark_watermarked(Arc::clone(&self.schema), watermark.as_ref()),
             computed: std::collections::BTreeMap::new(),
             watermark,
-            connector: "push".to_owned(),
+            connector: CONNECTOR.to_owned(),
             options: Options::new(),
             description: Description {
                 bounded: false,
@@ -194,7 +197,7 @@ struct PushSource {
 
 impl Connector for PushConnector {
     fn name(&self) -> &'static str {
-        "push"
+        CONNECTOR
     }
 
     fn describe(&self, _: &RelationSpec) -> Result<Description> {
