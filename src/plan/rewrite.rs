@@ -242,7 +242,9 @@ impl Rewriter<'_> {
         let error = Error::unsupported(format!("{what} does not run yet"));
         let error = locate(self.text, clause).into_iter().fold(error, Error::at);
         error.help(match clause {
-            Clause::Join | Clause::Subquery => "write it as a join",
+            Clause::Join | Clause::Subquery => {
+                "write it as a join; UNNEST(…) of a column of another relation as unnest(…) in SELECT"
+            }
             Clause::OrderBy => "QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1 keeps one row for each key",
             _ => "write it as separate queries",
         })
