@@ -237,7 +237,7 @@ mod tests {
         let statement = select("SELECT * FROM \"a.csv\"");
         let parsed = Parsed { statement, text: String::new(), span: Span { start: at, end: at } };
         let script = Arc::new(Script { origin: "-c".into(), text: String::new(), statements: vec![parsed] });
-        assert!(refuse_output(&[script.clone()], Path::new("a.csv")).is_err());
+        assert!(refuse_output(std::slice::from_ref(&script), Path::new("a.csv")).is_err());
         assert!(refuse_output(&[script], Path::new("b.csv")).is_ok());
     }
 

@@ -338,7 +338,7 @@ fn tables() {
         (watermark.column.value.as_str(), watermark.expr.unwrap().to_string().as_str()),
         ("ts", "ts - INTERVAL '5' SECOND")
     );
-    let expected = [("a.b-c", "d"), ("connector", "kafka"), ("q", "true"), ("w", "10s"), ("x.y", "3")];
+    let expected = [("a.b_c", "d"), ("connector", "kafka"), ("q", "true"), ("w", "10s"), ("x.y", "3")];
     assert_eq!(options(sql), expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
 }
 
