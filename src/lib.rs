@@ -63,7 +63,9 @@
 //!    A windowing call becomes a [`WindowNode`](catalog::WindowNode).
 //! 4. [`plan::plan`] runs DataFusion's optimizer (the rules that are wrong for streams are off) and rewrites what needs state
 //!    into [`Operator`](plan::Operator)s of ours. The result is an [`IntervalPlan`](plan::IntervalPlan), which `EXPLAIN`
-//!    prints: sources, operators, state tables and what bounds them, when rows come out.
+//!    prints: sources, operators, state tables and what bounds them, when rows come out. Windows and aggregates over rows that
+//!    only come have operators that keep a value per group; joins, subqueries, set operations, OVER, Top-N and aggregates
+//!    over rows that come and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the stock operator.
 //! 5. [`exec::Query::new`] lowers it to a physical DataFusion plan. All of this happens once.
 //! 6. [`Engine::run`](engine::Engine::run) calls [`Driver::step`](runtime::Driver::step) for every interval, or the embedder
 //!    calls [`Engine::step`](engine::Engine::step). A step *polls*: each [`Source`](connector::Source) is read on a thread
@@ -71,14 +73,17 @@
 //! 7. It *seals* the interval: every row gets its row watermark from its partition's [`PartitionClock`](time::PartitionClock),
 //!    and the watermarks of the sources move. Rows and watermarks together are an [`IntervalInput`](exec::IntervalInput).
 //! 8. It *runs* the same physical plan over those rows with [`exec::Query::run`]. Operators find their
-//!    [state tables](state) through the task context, read the keys that the rows touch, and stage what they write.
+//!    [state tables](state) through the task context, read the keys that the rows touch, and stage what they write. *Keyed
+//!    recompute* fetches the rows of these keys from a [`RowStore`](state::RowStore), runs the stock operator on them as they
+//!    were and as they are now, and hands on the difference.
 //! 9. It *decides*: [`Query::commit`](exec::Query::commit) makes what was staged the base;
 //!    [`Query::rollback`](exec::Query::rollback) leaves no trace, and the query leaves while the others go on.
 //! 10. It *delivers*: each [`Change`](change::Change) is staged and published by a [`Sink`](connector::Sink), folded into a
 //!     materialized view, or handed to the embedder's [`QueryHandle`](engine::QueryHandle).
 //!
 //! The cost of an interval is the cost of its rows and of the keys that they touch: nothing is planned, and nothing the size
-//! of the state is walked.
+//! of the state is walked. The exception is what has no key (a join without an equality, Top-N, OVER without PARTITION BY,
+//! GROUPING SETS): it is computed again over all its rows.
 //!
 //! # Layers
 //!

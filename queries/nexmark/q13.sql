@@ -1,5 +1,5 @@
 -- Nexmark q13: bounded side input join: a name from a file for every bid
--- Status: not yet: needs joins.
+-- Status: not yet: needs FOR SYSTEM_TIME AS OF.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

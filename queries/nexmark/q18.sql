@@ -1,5 +1,5 @@
 -- Nexmark q18: find the last bid: of each bidder on each auction
--- Status: not yet: needs ROW_NUMBER.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

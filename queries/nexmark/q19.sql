@@ -1,5 +1,5 @@
 -- Nexmark q19: auction top 10 price: the ten best bids of every auction, with their places
--- Status: not yet: needs ROW_NUMBER.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

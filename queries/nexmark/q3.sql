@@ -1,5 +1,5 @@
 -- Nexmark q3: local item suggestion: who sells things of category 10 in three states?
--- Status: not yet: needs joins.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

@@ -1,5 +1,5 @@
 -- Nexmark q4: average price for a category: of the winning bids of its closed auctions
--- Status: not yet: needs joins.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

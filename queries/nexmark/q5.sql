@@ -1,5 +1,5 @@
 -- Nexmark q5: hot items: which auctions had the most bids of the last ten seconds, every two seconds?
--- Status: not yet: needs joins.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

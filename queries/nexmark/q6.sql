@@ -1,5 +1,5 @@
 -- Nexmark q6: average selling price by seller: of the winning bids of a seller's last ten closed auctions
--- Status: not yet: needs joins, OVER.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

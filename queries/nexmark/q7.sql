@@ -1,5 +1,5 @@
 -- Nexmark q7: highest bid: the bids with the best price of every ten seconds
--- Status: not yet: needs joins.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

@@ -1,5 +1,5 @@
 -- Nexmark q8: monitor new users: who came and put something up for auction within the same ten seconds?
--- Status: not yet: needs joins.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

@@ -1,5 +1,5 @@
 -- Nexmark q9: winning bids: the best bid of every auction while it was open
--- Status: not yet: needs joins, ROW_NUMBER.
+-- Status: runs now.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL

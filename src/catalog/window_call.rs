@@ -45,7 +45,7 @@ impl RelationPlanner for WindowCalls {
 fn refuse_or_pass(relation: TableFactor) -> Result<RelationPlanning> {
     if let TableFactor::Table { name, version: Some(_), .. } = &relation {
         let error = Error::unsupported("FOR SYSTEM_TIME AS OF does not run yet").at(name.span().into());
-        return Err(error.help("joins over streams come next; until then read each stream on its own").into());
+        return Err(error.help("a plain JOIN runs, and follows later changes of the table").into());
     }
     Ok(RelationPlanning::Original(Box::new(relation)))
 }

@@ -136,7 +136,6 @@ impl Engine {
         Ok(SourceSetup {
             on_error: crate::format::on_error(&table.options)?.unwrap_or(default),
             dead_letter: table.options.get("dead_letter").map(str::to_owned),
-            trusts_times: table.connector == super::push::CONNECTOR,
             table,
             open: Box::new(move |projection| connector.source(&spec, projection)),
             inline: self.shared.inline,

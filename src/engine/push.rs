@@ -46,7 +46,7 @@ struct BufferState {
 }
 
 /// The connector that push tables are read with.
-pub(super) const CONNECTOR: &str = "push";
+const CONNECTOR: &str = "push";
 
 /// Rows that may wait in a push table before `push` waits too.
 const ROWS_WAITING_MAX: usize = 1 << 20;
@@ -117,7 +117,8 @@ impl PushTableBuilder {
             options: Options::new(),
             description: Description {
                 bounded: false,
-                // Rows can't be read twice, but their times are the program's business.
+                // Rows can't be read twice, and a time far ahead of the clock is doubted as from any live source: a program that
+                // replays the future says SET max_future_skew = 0.
                 live: true,
                 readable: true,
                 writable: false,

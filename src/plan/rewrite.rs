@@ -243,11 +243,9 @@ impl Rewriter<'_> {
         let error = locate(self.text, clause).into_iter().fold(error, Error::at);
         error.help(match clause {
             Clause::Join | Clause::Subquery => {
-                "run each stream's query on its own, and join their results in your database"
+                "write it as a join; UNNEST(…) of a column of another relation as unnest(…) in SELECT"
             }
-            Clause::OrderBy => {
-                "leave ORDER BY and LIMIT out; over files that are read to their end both work at the top of the query"
-            }
+            Clause::OrderBy => "QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1 keeps one row for each key",
             _ => "write it as separate queries",
         })
     }

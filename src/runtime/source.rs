@@ -35,8 +35,6 @@ pub struct SourceSetup {
     pub dead_letter: Option<String>,
     /// Read on the driver's thread, for tests and `step()`.
     pub inline: bool,
-    /// Event times are believed however far ahead of the clock they are: they are the embedding program's business.
-    pub trusts_times: bool,
 }
 
 /// A table that is read.
@@ -249,8 +247,7 @@ impl RunningSource {
         }
         self.last_row_at = now;
         let skew = settings.future_skew_max_micros;
-        let doubts = live && skew > 0 && !self.setup.trusts_times;
-        let believed_until = doubts.then(|| now.0.saturating_add(skew));
+        let believed_until = (live && skew > 0).then(|| now.0.saturating_add(skew));
         let at = batch.partition.min(self.clocks.len() - 1);
         let ingested = work.ingest.ingest(&batch.batch, &mut self.clocks[at], now, believed_until)?;
         self.metrics.quarantined += ingested.quarantined;

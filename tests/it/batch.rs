@@ -52,6 +52,8 @@ const QUERIES: &[&str] = &[
     "SELECT k, s, count(*), sum(v) FROM a GROUP BY ROLLUP (k, s)",
     "SELECT k, s, count(*) FROM a GROUP BY CUBE (k, s)",
     "SELECT k, s, count(*) FROM a GROUP BY GROUPING SETS ((k), (s), ())",
+    "SELECT DISTINCT ON (k) k, v, s FROM a ORDER BY k, v, s",
+    "SELECT DISTINCT ON (a.k) a.k, v, w FROM a JOIN b ON a.k = b.k ORDER BY a.k, v DESC, w",
     "SELECT count(DISTINCT n) FROM (SELECT k, count(*) AS n FROM a GROUP BY k) AS c",
     // OVER and Top-N.
     "SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v, s) AS r FROM a",
