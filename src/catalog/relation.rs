@@ -64,7 +64,7 @@ pub struct TableDef {
     pub options: Options,
     /// What the connector can do with it.
     pub description: Description,
-    /// What to do with bad records; `None`: the default for its kind.
+    /// Silence (µs) after which a partition no longer holds its watermark; `None`: as the setting says.
     pub idle_timeout_micros: Option<i64>,
     /// The PRIMARY KEY, as indices in `schema`.
     pub primary_key: Vec<usize>,

@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 use crate::runtime::{Contents, StepReport};
 use crate::sql::statement::Query;
 
+/// How many late rows of a table are kept to be read; the newest win. All are counted.
+const LATE_ROWS_MAX: usize = 100_000;
+
 impl Engine {
     /// The name of a table's late rows.
     pub(super) fn late_name(table: &str) -> String {
@@ -58,7 +61,9 @@ impl Engine {
                 }
             };
             let batch = RecordBatch::try_new(Arc::clone(&schema), schema.fields().iter().map(column).collect())?;
-            view.contents.lock().unwrap_or_else(PoisonError::into_inner).apply(&Change::append(batch))?;
+            let mut contents = view.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            contents.apply(&Change::append(batch))?;
+            contents.keep_newest(LATE_ROWS_MAX);
         }
         Ok(())
     }

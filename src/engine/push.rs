@@ -45,6 +45,9 @@ struct BufferState {
     ended: bool,
 }
 
+/// The connector that push tables are read with.
+const CONNECTOR: &str = "push";
+
 /// Rows that may wait in a push table before `push` waits too.
 const ROWS_WAITING_MAX: usize = 1 << 20;
 
@@ -110,11 +113,12 @@ impl PushTableBuilder {
             schema: crate::catalog::mark_watermarked(Arc::clone(&self.schema), watermark.as_ref()),
             computed: std::collections::BTreeMap::new(),
             watermark,
-            connector: "push".to_owned(),
+            connector: CONNECTOR.to_owned(),
             options: Options::new(),
             description: Description {
                 bounded: false,
-                // Rows can't be read twice, but their times are the program's business.
+                // Rows can't be read twice, and a time far ahead of the clock is doubted as from any live source: a program that
+                // replays the future says SET max_future_skew = 0.
                 live: true,
                 readable: true,
                 writable: false,
@@ -194,7 +198,7 @@ struct PushSource {
 
 impl Connector for PushConnector {
     fn name(&self) -> &'static str {
-        "push"
+        CONNECTOR
     }
 
     fn describe(&self, _: &RelationSpec) -> Result<Description> {

@@ -84,6 +84,19 @@ impl Contents {
         }
     }
 
+    /// Lets the oldest batches go while there are more rows than this; only rows that were kept as they came have an age.
+    pub fn keep_newest(&mut self, rows_max: usize) {
+        let Rows::Appended(batches) = &mut self.rows else { return };
+        let mut rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let over = batches.iter().take_while(|batch| {
+            let goes = rows > rows_max;
+            rows -= if goes { batch.num_rows() } else { 0 };
+            goes
+        });
+        let over = over.count();
+        batches.drain(..over);
+    }
+
     /// How many rows there are, and their bytes.
     pub fn size(&self) -> (usize, usize) {
         match &self.rows {
@@ -93,5 +106,30 @@ impl Contents {
             ),
             Rows::Counted { index, weights } => (index.len(), index.bytes() + weights.capacity() * 8),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::Int64Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    #[test]
+    fn the_newest_rows_are_kept() {
+        let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
+        let mut contents = Contents::new(Arc::clone(&schema), true).unwrap();
+        for first in [0, 10, 20] {
+            let rows = Int64Array::from_iter_values(first..first + 10);
+            let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(rows)]).unwrap();
+            contents.apply(&Change::append(batch)).unwrap();
+        }
+        contents.keep_newest(30);
+        assert_eq!(contents.size().0, 30);
+        contents.keep_newest(15);
+        assert_eq!(contents.size().0, 10, "whole batches go until no more than fifteen are left");
     }
 }
