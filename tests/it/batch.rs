@@ -62,7 +62,6 @@ const QUERIES: &[&str] = &[
     "SELECT k, v, sum(v) OVER (PARTITION BY k ORDER BY v) AS running FROM a",
     "SELECT v, dense_rank() OVER (ORDER BY v) AS r FROM a",
     "SELECT k, v, s FROM a QUALIFY row_number() OVER (PARTITION BY k ORDER BY v, s) = 1",
-    "SELECT DISTINCT ON (k) k, v, s FROM a ORDER BY k, v, s",
     "SELECT k, v, s FROM (SELECT k, v, s FROM a ORDER BY v, k, s LIMIT 3) AS t",
     "SELECT k, n FROM (SELECT k, count(*) AS n FROM a GROUP BY k) AS c ORDER BY n DESC, k LIMIT 2",
     "SELECT k, n FROM (SELECT k, count(*) AS n FROM a GROUP BY k) AS c ORDER BY n, k LIMIT 2 OFFSET 1",

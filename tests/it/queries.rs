@@ -229,5 +229,5 @@ async fn nexmark() {
         }
         ran += 1;
     }
-    assert!(ran >= 13, "only {ran} queries of Nexmark say that they run");
+    assert!(ran >= 24, "only {ran} queries of Nexmark say that they run");
 }
