@@ -353,6 +353,12 @@ impl Rewriter<'_> {
                 }
                 Ok((&sort.input, Some(Presentation { sort: sort.expr.clone(), skip: 0, fetch: sort.fetch })))
             }
+            // The order would be lost on the way out: the sort key is not among the columns that come out.
+            LogicalPlan::Projection(projection) if finished && is_ordered(&projection.input) => {
+                let error = Error::unsupported("ORDER BY a column that is not selected does not run yet");
+                let error = locate(self.text, Clause::OrderBy).into_iter().fold(error, Error::at);
+                Err(error.help("select the column too"))
+            }
             _ => Ok((plan, None)),
         }
     }
@@ -413,6 +419,15 @@ fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
         None => Ok(()),
         Some(name) => Err(Error::sql(format!("a column can't be named '{name}': the engine uses that name itself"))
             .help("give it another name with AS")),
+    }
+}
+
+/// Whether a plan orders its rows.
+fn is_ordered(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
+        _ => false,
     }
 }
 
