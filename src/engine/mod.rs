@@ -176,7 +176,7 @@ impl Engine {
                 self.publish_progress(&driver, observe);
                 return Ok(());
             }
-            driver.open(&self.catalog().session(), &settings)?;
+            driver.open(|| self.catalog().session(), &settings)?;
             if control.is_draining() && !drained {
                 drained = true;
                 driver.drain();
@@ -233,7 +233,7 @@ impl Engine {
     async fn step_driver(&self, driver: &mut Driver) -> Result<StepReport> {
         self.stop_asked(driver)?;
         let settings = self.settings();
-        driver.open(&self.catalog().session(), &settings)?;
+        driver.open(|| self.catalog().session(), &settings)?;
         let report = driver.step(&settings).await?;
         self.keep_late(&report)?;
         *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = driver.progress();

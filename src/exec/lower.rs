@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::error::{DataFusionError, Result as DfResult};
@@ -187,14 +187,9 @@ impl Lowering<'_> {
         let in_window = |i: &usize| operator.window.as_ref().is_some_and(|w| w.roles.iter().any(|(r, _)| r == i));
         let key: Vec<usize> = (0..group.len()).filter(|i| !in_window(i)).collect();
         let key_types = key.iter().map(|i| group[*i].data_type(&input)).collect::<DfResult<Vec<_>>>()?;
-        if key_types.iter().any(arrow::datatypes::DataType::is_nested) && operator.window.is_some() {
-            // Arrow's row encoding, which keys are held in, knows lists and structs; maps and unions it does not.
-            if let Some(bad) = key_types
-                .iter()
-                .find(|t| matches!(t, arrow::datatypes::DataType::Map(..) | arrow::datatypes::DataType::Union(..)))
-            {
-                return Err(Error::unsupported(format!("GROUP BY a value of type {bad}")).into());
-            }
+        // Arrow's row encoding, which keys are held in, knows lists and structs; maps and unions it does not.
+        if let Some(bad) = key_types.iter().find(|t| matches!(t, DataType::Map(..) | DataType::Union(..))) {
+            return Err(Error::unsupported(format!("GROUP BY a value of type {bad}")).into());
         }
         Ok(Aggregate {
             id: operator.id,

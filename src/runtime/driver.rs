@@ -167,14 +167,19 @@ impl Driver {
         self.queries.iter().any(|q| !q.ended)
     }
 
-    /// Opens sources that have not been opened yet.
+    /// Opens sources that have not been opened yet; `session` is asked for only when there are any, as making one is no work
+    /// for every interval.
     ///
     /// # Errors
     /// The first that can't be.
-    pub fn open(&mut self, session: &SessionState, settings: &Settings) -> Result<()> {
+    pub fn open(&mut self, session: impl FnOnce() -> SessionState, settings: &Settings) -> Result<()> {
         self.started.get_or_insert_with(|| self.host.clock.now());
+        if self.sources.iter().flatten().all(RunningSource::is_open) {
+            return Ok(());
+        }
+        let session = session();
         for source in self.sources.iter_mut().flatten() {
-            source.open(session, settings, &self.host, &self.wake)?;
+            source.open(&session, settings, &self.host, &self.wake)?;
         }
         Ok(())
     }
