@@ -63,9 +63,11 @@
 //!    A windowing call becomes a [`WindowNode`](catalog::WindowNode).
 //! 4. [`plan::plan`] runs DataFusion's optimizer (the rules that are wrong for streams are off) and rewrites what needs state
 //!    into [`Operator`](plan::Operator)s of ours. The result is an [`IntervalPlan`](plan::IntervalPlan), which `EXPLAIN`
-//!    prints: sources, operators, state tables and what bounds them, when rows come out. Windows and aggregates over rows that
-//!    only come have operators that keep a value per group; joins, subqueries, set operations, OVER, Top-N and aggregates
-//!    over rows that come and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the stock operator.
+//!    prints: sources, operators, state tables and what bounds them, when rows come out. Aggregates keep a value per group, and
+//!    take rows back where that is exact ([`RetractOperator`](plan::RetractOperator)); joins, subqueries, set operations, OVER,
+//!    Top-N and what else aggregates rows that come and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the
+//!    stock operator. Rows that must wait are held: until they are final ([`HoldOperator`](plan::HoldOperator)), or until a
+//!    condition over `now()` comes true or false ([`LapseOperator`](plan::LapseOperator)).
 //! 5. [`exec::Query::new`] lowers it to a physical DataFusion plan. All of this happens once.
 //! 6. [`Engine::run`](engine::Engine::run) calls [`Driver::step`](runtime::Driver::step) for every interval, or the embedder
 //!    calls [`Engine::step`](engine::Engine::step). A step *polls*: each [`Source`](connector::Source) is read on a thread

@@ -212,6 +212,10 @@ impl Catalog {
     fn explain_error(&self, error: datafusion::error::DataFusionError) -> Error {
         let error = Error::from(error);
         if let (true, Some(name)) = (error.message().starts_with("table function '"), quoted(error.message())) {
+            if name == "state" {
+                return Error::unsupported("state(…) is a snapshot, and can't be part of a query over streams")
+                    .help("SELECT from it on its own, or beside materialized views");
+            }
             let own = Error::sql(format!("there is no window or table function '{name}'"));
             return match nearest(name, ["TUMBLE", "HOP", "CUMULATE", "SESSION", "generate_series", "range"]) {
                 Some(near) => own.help(format!("did you mean '{near}'?")),

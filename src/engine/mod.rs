@@ -7,6 +7,7 @@ mod builder;
 mod control;
 mod ddl;
 mod insert;
+mod inspect;
 mod late;
 mod outcome;
 mod push;

@@ -5,9 +5,12 @@ use std::sync::{Arc, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::ExecutionPlan;
 
+use super::inspect::{StateCall, take_calls};
 use super::{Engine, Outcome, Output as Outputs, OutputInfo};
 use crate::catalog::Relation;
 use crate::error::{Error, Result};
@@ -20,11 +23,16 @@ impl Engine {
     pub(super) async fn select(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
         self.declare_bare_names(query)?;
         if self.reads_no_stream(query) {
+            let mut query = query.clone();
+            let states = take_calls(&mut query.query)?;
             if check {
-                self.catalog().bind(&query.query)?;
+                // What an operator holds has columns only once the query runs.
+                if states.is_empty() {
+                    self.catalog().bind(&query.query)?;
+                }
                 return Ok(Outcome::Done("SELECT".to_owned()));
             }
-            let (schema, batches) = self.snapshot(query).await?;
+            let (schema, batches) = self.snapshot(&query, &states).await?;
             return Ok(Outcome::Rows { schema, batches });
         }
         self.live(query, outputs, check).await
@@ -96,10 +104,24 @@ impl Engine {
     }
 
     /// Runs a query over the views as of the last interval.
-    async fn snapshot(&self, query: &Query) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+    async fn snapshot(&self, query: &Query, states: &[StateCall]) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         // Between intervals until the plan holds its rows, so that every view is of the same one, and no other SELECT
         // brings its own meanwhile.
         let driver = self.shared.driver.lock().await;
+        let filled = self.put_states(states, &driver, query);
+        let planned = match filled {
+            Ok(()) => self.plan_snapshot(query).await,
+            Err(error) => Err(error),
+        };
+        self.drop_states(states)?;
+        drop(driver);
+        let (schema, physical, session) = planned?;
+        let batches = datafusion::physical_plan::collect(physical, session.task_ctx()).await?;
+        Ok((schema, batches))
+    }
+
+    /// The plan of a snapshot, which holds the rows of the views.
+    async fn plan_snapshot(&self, query: &Query) -> Result<(SchemaRef, Arc<dyn ExecutionPlan>, SessionState)> {
         let read = self.views_read(query)?;
         for (name, view) in self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             if let Some(Relation::MaterializedView(_, snapshot)) =
@@ -124,9 +146,7 @@ impl Engine {
                 snapshot.set(Vec::new());
             }
         }
-        drop(driver);
-        let batches = datafusion::physical_plan::collect(physical, session.task_ctx()).await?;
-        Ok((schema, batches))
+        Ok((schema, physical, session))
     }
 
     /// The materialized views that a query reads, through views too.

@@ -4,6 +4,7 @@
 //! without a window share one table for ever. Emission is final rows when a window closes ([`EmitAt::Close`]), or what
 //! changed in the interval: −old directly followed by +new ([`EmitAt::Change`]).
 
+mod contents;
 mod emit;
 mod local;
 mod tables;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use arrow::array::RecordBatch;
 use datafusion::execution::TaskContext;
 
+use super::contents::StateRows;
 use crate::error::{Error, Result};
 use crate::plan::{OperatorId, TimeDomain};
 use crate::time::{IntervalId, Timestamp, Watermark};
@@ -46,6 +47,14 @@ pub(super) trait OperatorState: Any + Send {
     fn rows(&self) -> usize;
     /// Bytes held.
     fn bytes(&self) -> usize;
+    /// What is held, as rows to read: a table each, as of the last decided interval.
+    fn contents(&self) -> Result<Vec<StateRows>> {
+        Ok(Vec::new())
+    }
+    /// When (µs of wall time) rows are due to enter or leave, though none come from the sources.
+    fn due_at(&self) -> Option<i64> {
+        None
+    }
     /// Windows open, and the end (µs) of the one that closes next.
     fn windows(&self) -> (usize, Option<i64>) {
         (0, None)

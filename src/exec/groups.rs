@@ -25,8 +25,8 @@ pub(super) struct Call {
 
 /// The evaluated arguments of one call over a batch.
 pub(super) struct Arguments {
-    values: Vec<ArrayRef>,
-    filter: Option<BooleanArray>,
+    pub(super) values: Vec<ArrayRef>,
+    pub(super) filter: Option<BooleanArray>,
 }
 
 impl Call {
@@ -51,6 +51,13 @@ impl Call {
     /// Its arguments over no rows.
     pub(super) fn empty_arguments(&self) -> Result<Arguments> {
         self.arguments(&RecordBatch::new_empty(Arc::clone(&self.input)))
+    }
+
+    /// The type of its first argument.
+    pub(super) fn argument_type(&self) -> Result<DataType> {
+        let exprs = self.function.expressions();
+        let first = exprs.first().ok_or_else(|| Error::internal("an aggregate without an argument"))?;
+        Ok(first.data_type(&self.input)?)
     }
 
     /// The types of its state.

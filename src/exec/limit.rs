@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Int64Array, RecordBatch};
 
+use super::contents::StateRows;
 use super::context::{OperatorState, QueryContext};
 use super::operator::{Operate, Run};
 use crate::error::Result;
@@ -53,6 +54,11 @@ impl OperatorState for Count {
 
     fn rollback(&mut self) {
         self.staged = None;
+    }
+
+    fn contents(&self) -> Result<Vec<StateRows>> {
+        let seen = Int64Array::from(vec![self.decided as i64]);
+        Ok(vec![StateRows::new("", vec![("seen".to_owned(), Arc::new(seen))], 1)?])
     }
 
     fn rows(&self) -> usize {

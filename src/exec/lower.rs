@@ -11,6 +11,7 @@ use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
@@ -18,15 +19,20 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 use super::aggregate::Aggregate;
 use super::assign::Assign;
 use super::groups::Call;
+use super::hold::Hold;
+use super::judge::Judge;
+use super::lapse::Lapse;
 use super::limit::{Limit, Once};
 use super::operator::{Operate, OperatorExec};
 use super::recompute::{Input, Recompute};
+use super::retract::Retract;
 use super::session::SessionAggregate;
 use super::source::{Slot, Source};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
 use crate::plan::{
-    AggregateOperator, AssignOperator, IntervalPlan, Operator, OperatorNode, ROW_WATERMARK, RecomputeOperator,
+    AggregateOperator, AssignOperator, IntervalPlan, LapseOperator, Operator, OperatorNode, ROW_WATERMARK,
+    RecomputeOperator, RetractOperator,
 };
 use crate::time::WindowSpec;
 
@@ -100,6 +106,13 @@ impl Lowering<'_> {
             Operator::Limit(limit) => {
                 Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch, ends_query: limit.ends_query })
             }
+            Operator::Retract(retract) => Arc::new(Arc::new(self.retract(retract)?)),
+            Operator::Judge(judge) => Arc::new(Arc::new(self.judge(&judge.time)?)),
+            Operator::Hold(hold) => {
+                let weight = self.input()?.schema().fields().iter().position(|f| f.name() == WEIGHT_COLUMN);
+                Arc::new(Arc::new(Hold { operator: hold.clone(), weight, schema: Arc::clone(&self.schema) }))
+            }
+            Operator::Lapse(lapse) => Arc::new(Arc::new(self.lapse(lapse)?)),
             Operator::Once => Arc::new(Once),
             Operator::Slot(slot) => Arc::new(Slot { id: slot.id, input: slot.input }),
             Operator::Recompute(_) => return Err(DataFusionError::Internal("a body is lowered first".to_owned())),
@@ -146,6 +159,7 @@ impl Lowering<'_> {
             order: order.collect::<DfResult<Vec<_>>>()?,
             unique: operator.unique.clone(),
             expiry: operator.expiry.clone(),
+            keep: operator.keep,
             weighted: operator.weighted,
             schema: Arc::clone(&self.schema),
         })
@@ -170,20 +184,77 @@ impl Lowering<'_> {
         })
     }
 
-    fn aggregate(&self, operator: &AggregateOperator) -> DfResult<Aggregate> {
+    fn exprs(&self, exprs: &[Expr]) -> DfResult<Vec<Arc<dyn PhysicalExpr>>> {
+        let schema = self.input()?.schema();
+        exprs.iter().map(|e| self.planner.create_physical_expr(e, schema, self.session, self.planning)).collect()
+    }
+
+    fn calls(&self, aggregates: &[Expr]) -> DfResult<Vec<Call>> {
         let schema = self.input()?.schema();
         let input: SchemaRef = Arc::new(schema.as_arrow().clone());
-        let group = operator
-            .group
-            .iter()
-            .map(|e| self.planner.create_physical_expr(e, schema, self.session, self.planning))
-            .collect::<DfResult<Vec<_>>>()?;
-        let calls = operator.aggregates.iter().map(|expr| {
+        let call = |expr: &Expr| {
             let properties = self.session.execution_props();
             let lowered = LoweredAggregateBuilder::new(expr, schema, &input, properties, self.planning).build()?;
             Ok(Call { function: lowered.aggregate, filter: lowered.filter, input: Arc::clone(&input) })
-        });
-        let calls = calls.collect::<DfResult<Vec<_>>>()?;
+        };
+        aggregates.iter().map(call).collect()
+    }
+
+    fn judge(&self, time: &Expr) -> DfResult<Judge> {
+        let schema = self.input()?.schema();
+        let row_watermark = schema.fields().iter().position(|f| f.name() == ROW_WATERMARK);
+        let row_watermark =
+            row_watermark.ok_or_else(|| DataFusionError::Internal("rows are judged by their watermark".to_owned()))?;
+        Ok(Judge {
+            time: self.planner.create_physical_expr(time, schema, self.session, self.planning)?,
+            row_watermark,
+            columns: (0..schema.fields().len()).filter(|i| *i != row_watermark).collect(),
+            schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn lapse(&self, operator: &LapseOperator) -> DfResult<Lapse> {
+        let schema = self.input()?.schema();
+        let hidden = |name: &str| schema.fields().iter().position(|f| f.name() == name);
+        let visible: Vec<usize> = (0..schema.fields().len())
+            .filter(|i| Some(*i) != hidden(ROW_WATERMARK) && Some(*i) != hidden(WEIGHT_COLUMN))
+            .collect();
+        let values: Vec<Expr> = operator.limits.iter().map(|l| l.value.clone()).collect();
+        let limits = operator.limits.iter().zip(self.exprs(&values)?).map(|(l, e)| (e, l.bound, l.offset)).collect();
+        Ok(Lapse {
+            id: operator.id,
+            limits,
+            input: Arc::new(schema.as_arrow().project(&visible)?),
+            visible,
+            weight: hidden(WEIGHT_COLUMN),
+            weighted: operator.weighted,
+            schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn retract(&self, operator: &RetractOperator) -> DfResult<Retract> {
+        let schema = self.input()?.schema();
+        let group = self.exprs(&operator.group)?;
+        let key_types = group.iter().map(|e| e.data_type(schema.as_arrow())).collect::<DfResult<Vec<_>>>()?;
+        let weight = schema.fields().iter().position(|f| f.name() == WEIGHT_COLUMN);
+        let weight =
+            weight.ok_or_else(|| DataFusionError::Internal("rows that come and go have weights".to_owned()))?;
+        Ok(Retract {
+            id: operator.id,
+            group,
+            key_types,
+            calls: self.calls(&operator.aggregates)?.into_iter().zip(operator.undo.iter().copied()).collect(),
+            expiry: operator.expiry.clone(),
+            weight,
+            schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn aggregate(&self, operator: &AggregateOperator) -> DfResult<Aggregate> {
+        let schema = self.input()?.schema();
+        let input: SchemaRef = Arc::new(schema.as_arrow().clone());
+        let group = self.exprs(&operator.group)?;
+        let calls = self.calls(&operator.aggregates)?;
         let in_window = |i: &usize| operator.window.as_ref().is_some_and(|w| w.roles.iter().any(|(r, _)| r == i));
         let key: Vec<usize> = (0..group.len()).filter(|i| !in_window(i)).collect();
         let key_types = key.iter().map(|i| group[*i].data_type(&input)).collect::<DfResult<Vec<_>>>()?;

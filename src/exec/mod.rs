@@ -8,18 +8,24 @@
 
 mod aggregate;
 mod assign;
+mod contents;
 mod context;
 mod groups;
+mod hold;
+mod judge;
 mod key;
+mod lapse;
 mod limit;
 mod lower;
 mod operator;
 mod present;
 mod query;
 mod recompute;
+mod retract;
 mod session;
 mod source;
 
+pub use contents::StateRows;
 pub use context::{Counters, IntervalInput, QueryContext, SourceInput};
 pub use present::Presenter;
 pub use query::Query;

@@ -7,12 +7,13 @@ use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
+use super::contents::StateRows;
 use super::context::{IntervalInput, QueryContext};
 use super::lower::lower;
 use crate::change::Change;
 use crate::error::Result;
 use crate::metrics::QueryMetrics;
-use crate::plan::IntervalPlan;
+use crate::plan::{IntervalPlan, OperatorId};
 
 /// A query that runs interval by interval: `run` stages, then `commit` or `rollback` decides.
 pub struct Query {
@@ -84,9 +85,23 @@ impl Query {
         self.context.states().iter().map(|(id, s)| (*id, s.rows(), s.bytes())).collect()
     }
 
+    /// What an operator holds, as rows: none before its first interval, and of an operator that can't be read.
+    ///
+    /// # Errors
+    /// Only when an encoding is broken.
+    pub fn contents(&self, operator: OperatorId) -> Result<Vec<StateRows>> {
+        self.context.states().get(&operator).map_or_else(|| Ok(Vec::new()), |s| s.contents())
+    }
+
     /// The end (µs) of the window that closes next.
     pub fn next_close(&self) -> Option<i64> {
         self.context.states().values().filter_map(|s| s.windows().1).min()
+    }
+
+    /// Whether time alone gives it something to do at `now` (µs): a window of the wall clock closes, or rows are due.
+    pub fn is_due(&self, now: i64) -> bool {
+        let closes = self.plan.processing_time && self.next_close().is_some_and(|end| end <= now);
+        closes || self.context.states().values().filter_map(|s| s.due_at()).any(|at| at <= now)
     }
 
     /// Fills in what operators count and hold.

@@ -21,6 +21,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
 use super::assign::micros;
+use super::contents::StateRows;
 use super::context::{OperatorState, QueryContext};
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
@@ -37,6 +38,7 @@ pub(super) struct Recompute {
     pub(super) order: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
     pub(super) unique: Option<Vec<usize>>,
     pub(super) expiry: Option<Expiry>,
+    pub(super) keep: Option<usize>,
     pub(super) weighted: bool,
     pub(super) schema: SchemaRef,
 }
@@ -52,10 +54,17 @@ pub(super) struct Input {
     pub(super) weight: Option<usize>,
 }
 
+impl Input {
+    /// The keys of rows, whose columns are those that the body sees: the first of the input.
+    fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        self.keys.iter().map(|k| Ok(k.evaluate(rows)?.into_array(rows.num_rows())?)).collect()
+    }
+}
+
 /// Rows by column, and how often each comes (+) or goes (−).
-struct Weighted {
-    columns: Vec<ArrayRef>,
-    weights: Vec<i64>,
+pub(super) struct Weighted {
+    pub(super) columns: Vec<ArrayRef>,
+    pub(super) weights: Vec<i64>,
 }
 
 /// What an interval brings of one input.
@@ -76,23 +85,35 @@ impl Operate for Arc<Recompute> {
 }
 
 /// The rows of every input.
-struct Stores(Vec<RowStore>);
+struct Stores(Vec<(RowStore, SchemaRef)>);
 
 impl OperatorState for Stores {
     fn commit(&mut self) -> Result<()> {
-        self.0.iter_mut().try_for_each(RowStore::commit)
+        self.0.iter_mut().try_for_each(|(store, _)| store.commit())
     }
 
     fn rollback(&mut self) {
-        self.0.iter_mut().for_each(RowStore::rollback);
+        self.0.iter_mut().for_each(|(store, _)| store.rollback());
     }
 
     fn rows(&self) -> usize {
-        self.0.iter().map(RowStore::len).sum()
+        self.0.iter().map(|(store, _)| store.len()).sum()
     }
 
     fn bytes(&self) -> usize {
-        self.0.iter().map(RowStore::bytes).sum()
+        self.0.iter().map(|(store, _)| store.bytes()).sum()
+    }
+
+    fn contents(&self) -> Result<Vec<StateRows>> {
+        let parts: &[&str] = if self.0.len() == 2 { &["left", "right"] } else { &[""] };
+        let table = |(part, (store, schema)): (&&'static str, &(RowStore, SchemaRef))| {
+            let (columns, weights) = store.all()?;
+            let count = weights.len();
+            let weights: ArrayRef = Arc::new(Int64Array::from(weights));
+            let names = schema.fields().iter().map(|f| f.name().clone());
+            StateRows::new(part, names.zip(columns).chain([("weight".to_owned(), weights)]).collect(), count)
+        };
+        parts.iter().zip(&self.0).map(table).collect()
     }
 }
 
@@ -156,19 +177,31 @@ impl RecomputeRun {
         let closing = recompute.expiry.as_ref().map(|e| self.context.closing_time(e.domain, e.lag, &e.sources));
         self.context.with_state(recompute.id, create, |stores| {
             if let Some(time) = closing {
-                stores.0.iter_mut().for_each(|s| s.stage_expiry(time));
+                stores.0.iter_mut().for_each(|(store, _)| store.stage_expiry(time));
             }
             let Some(touched) = touched else { return Ok(None) };
             let count = touched.len();
             let slots: Vec<u32> = touched.slots().collect();
             let keys = if recompute.key_types.is_empty() { Vec::new() } else { touched.keys(&slots)? };
             let (mut before, mut after) = (Vec::new(), Vec::new());
-            for ((store, input), deltas) in stores.0.iter_mut().zip(&recompute.inputs).zip(deltas) {
+            for (((store, _), input), deltas) in stores.0.iter_mut().zip(&recompute.inputs).zip(deltas) {
                 let (columns, weights) = store.read(&keys, count)?;
                 let kept = Weighted { columns, weights };
                 let changes = deltas.iter().map(|d| &d.rows);
-                after.push(recompute.arrange(input, std::iter::once(&kept).chain(changes))?);
-                before.push(recompute.arrange(input, std::iter::once(&kept))?);
+                let now = recompute.arrange(input, std::iter::once(&kept).chain(changes))?;
+                let was = recompute.arrange(input, std::iter::once(&kept))?;
+                if let Some(keep) = recompute.keep {
+                    let first = recompute.first_of_keys(input, now, keep)?;
+                    if let Some(delta) = recompute.exchange(input, &was, &first)? {
+                        let expires = recompute.expiry.as_ref().map(|e| expiry_times(e, &delta.keys)).transpose()?;
+                        store.stage(delta.keys, delta.rows.columns, Int64Array::from(delta.rows.weights), expires);
+                    }
+                    after.push(first);
+                    before.push(was);
+                    continue;
+                }
+                after.push(now);
+                before.push(was);
                 for delta in deltas {
                     let expires = recompute.expiry.as_ref().map(|e| expiry_times(e, &delta.keys)).transpose()?;
                     store.stage(delta.keys, delta.rows.columns, Int64Array::from(delta.rows.weights), expires);
@@ -199,7 +232,7 @@ impl Recompute {
     fn stores(&self) -> Result<Stores> {
         let store = |input: &Input| {
             let columns: Vec<DataType> = input.schema.fields().iter().map(|f| f.data_type().clone()).collect();
-            RowStore::new(&self.key_types, &columns)
+            Ok((RowStore::new(&self.key_types, &columns)?, Arc::clone(&input.schema)))
         };
         Ok(Stores(self.inputs.iter().map(store).collect::<Result<_>>()?))
     }
@@ -238,6 +271,41 @@ impl Recompute {
         let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
         order.sort_by(|a, b| rows.row(*a as usize).cmp(&rows.row(*b as usize)));
         Ok(arrow::compute::take_record_batch(&batch, &UInt32Array::from(order))?)
+    }
+
+    /// The first rows of each key, of rows in order.
+    fn first_of_keys(&self, input: &Input, rows: RecordBatch, keep: usize) -> Result<RecordBatch> {
+        if self.key_types.is_empty() {
+            let len = keep.min(rows.num_rows());
+            return Ok(rows.slice(0, len));
+        }
+        let keys = input.keys_of(&rows)?;
+        let mut index = KeyIndex::new(&self.key_types)?;
+        let slots = index.insert(&keys, rows.num_rows())?;
+        let mut seen = vec![0_usize; index.capacity()];
+        let stays = |(row, slot): (usize, &u32)| {
+            let count = &mut seen[*slot as usize];
+            *count += 1;
+            (*count <= keep).then_some(row as u32)
+        };
+        let picks: UInt32Array = slots.iter().enumerate().filter_map(stays).collect::<Vec<_>>().into();
+        Ok(arrow::compute::take_record_batch(&rows, &picks)?)
+    }
+
+    /// What makes the rows that are kept of those that were.
+    fn exchange(&self, input: &Input, was: &RecordBatch, now: &RecordBatch) -> Result<Option<Delta>> {
+        let types: Vec<DataType> = input.schema.fields().iter().map(|f| f.data_type().clone()).collect();
+        let part = |batch: &RecordBatch, weight| Weighted {
+            columns: batch.columns().to_vec(),
+            weights: vec![weight; batch.num_rows()],
+        };
+        let rows = consolidate(&types, [part(was, -1), part(now, 1)].iter())?;
+        if rows.weights.is_empty() {
+            return Ok(None);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows.weights.len()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&input.schema), rows.columns.clone(), &options)?;
+        Ok(Some(Delta { keys: input.keys_of(&batch)?, rows }))
     }
 
     /// After − before.
@@ -301,7 +369,7 @@ impl Recompute {
 }
 
 /// Adds up the weights of equal rows; rows that cancel are gone.
-fn consolidate<'a>(types: &[DataType], parts: impl Iterator<Item = &'a Weighted>) -> Result<Weighted> {
+pub(super) fn consolidate<'a>(types: &[DataType], parts: impl Iterator<Item = &'a Weighted>) -> Result<Weighted> {
     let mut index = KeyIndex::new(types)?;
     let mut sums: Vec<i64> = Vec::new();
     for part in parts {
@@ -317,7 +385,7 @@ fn consolidate<'a>(types: &[DataType], parts: impl Iterator<Item = &'a Weighted>
 }
 
 /// When each row's key is freed (µs): the end of the window in it.
-fn expiry_times(expiry: &Expiry, keys: &[ArrayRef]) -> Result<Int64Array> {
+pub(super) fn expiry_times(expiry: &Expiry, keys: &[ArrayRef]) -> Result<Int64Array> {
     let column = keys.get(expiry.position).ok_or_else(|| Error::internal("a window that is not in the key"))?;
     let (times, unit) = micros(column)?;
     let shift = match (expiry.role, expiry.spec) {

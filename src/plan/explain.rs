@@ -16,14 +16,25 @@ pub fn explain(plan: &IntervalPlan) -> String {
     };
     // Writing to a String can't fail.
     let _ = writeln!(out, "Emit: {emit}");
-    let _ = writeln!(out, "{}", plan.logical.display_indent());
+    for line in plan.logical.display_indent().to_string().lines() {
+        let _ = writeln!(out, "{}", with_kind(line));
+    }
     for state in &plan.stateful {
         let key = if state.key.is_empty() { "()".to_owned() } else { state.key.join(", ") };
-        let bound = state.bound.as_deref().unwrap_or("UNBOUNDED: add a window, or a WATERMARK to the table");
-        let _ = writeln!(out, "State #{} ({}): key {key}; {bound}", state.id, state.kind);
+        let bound = state.bound.clone().unwrap_or_else(|| format!("UNBOUNDED: {}", state.advice));
+        let _ = writeln!(out, "State {}: key {key}; {bound}", state.name());
     }
     for notice in &plan.notices {
         let _ = writeln!(out, "Note: {notice}");
     }
     out
+}
+
+/// A line of the plan; DataFusion's own operators are told by their kind too, which ours say themselves.
+fn with_kind(line: &str) -> String {
+    let name = line.trim_start().split([':', ' ']).next().unwrap_or_default();
+    if !["Projection", "Filter", "Union", "Unnest", "SubqueryAlias"].contains(&name) {
+        return line.to_owned();
+    }
+    line.replacen(name, &format!("{name} (linear)"), 1)
 }

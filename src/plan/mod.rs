@@ -24,8 +24,9 @@ use sqlparser::ast::Spanned;
 pub use attribute::{TimeDomain, WindowRole};
 pub use explain::explain;
 pub use operator::{
-    AggregateOperator, AssignOperator, EmitAt, Expiry, LimitOperator, Operator, OperatorId, OperatorNode,
-    RecomputeOperator, SlotOperator, SourceOperator, WindowUse,
+    AggregateOperator, AssignOperator, EmitAt, Expiry, HoldOperator, HoldTime, JudgeOperator, LapseOperator,
+    LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator, RetractOperator, SlotOperator,
+    SourceOperator, TimeBound, TimeLimit, Undo, WindowUse,
 };
 
 use crate::catalog::Catalog;
@@ -78,6 +79,15 @@ pub struct StatefulOperator {
     pub key: Vec<String>,
     /// What bounds the state; `None`: nothing does.
     pub bound: Option<String>,
+    /// What in this query would bound it.
+    pub advice: String,
+}
+
+impl StatefulOperator {
+    /// What it is called: `aggregate#0`.
+    pub fn name(&self) -> String {
+        format!("{}#{}", self.kind, self.id)
+    }
 }
 
 /// Order and extent of a finished result.

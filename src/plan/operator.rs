@@ -35,10 +35,18 @@ pub enum Operator {
     Aggregate(AggregateOperator),
     /// The first rows only.
     Limit(LimitOperator),
+    /// GROUP BY over rows that come and go, by functions that can take a row back.
+    Retract(RetractOperator),
     /// Anything else that has a key: recomputed for the keys that an interval touches.
     Recompute(RecomputeOperator),
     /// Where the rows of an input of a [`RecomputeOperator`] enter its body.
     Slot(SlotOperator),
+    /// Rows that are late by their own time are dropped and counted.
+    Judge(JudgeOperator),
+    /// Keeps rows until they are final.
+    Hold(HoldOperator),
+    /// A condition that holds for a time: rows enter and leave as time passes.
+    Lapse(LapseOperator),
     /// Rows of the query's text (VALUES), in the first interval only.
     Once,
 }
@@ -114,6 +122,42 @@ pub struct WindowUse {
     pub sources: Vec<usize>,
 }
 
+/// Groups rows that come and go: what each adds to its group is taken back when it leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RetractOperator {
+    /// Its id.
+    pub id: OperatorId,
+    /// What rows are grouped by.
+    pub group: Vec<Expr>,
+    /// What is computed per group.
+    pub aggregates: Vec<Expr>,
+    /// How each of them takes a row back.
+    pub undo: Vec<Undo>,
+    /// The group expression that is a window, when its closing frees the group.
+    pub expiry: Option<Expiry>,
+}
+
+/// How an aggregate function takes a row back, exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Undo {
+    /// A count goes down.
+    Count,
+    /// Subtracted from a sum of integers or decimals.
+    Sum,
+    /// A sum and a count.
+    Average,
+    /// `bool_and`: how many are true, and how many false.
+    EveryTrue,
+    /// `bool_or`: the same.
+    AnyTrue,
+    /// The values that are there, each with how often; the smallest is the first.
+    Least,
+    /// The same; the greatest is the last.
+    Greatest,
+    /// The same; there are so many different ones.
+    Different,
+}
+
 /// Recomputes a stock operator for the keys that an interval touches: its rows before and after, and the difference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecomputeOperator {
@@ -129,6 +173,8 @@ pub struct RecomputeOperator {
     pub unique: Option<Vec<usize>>,
     /// The part of the key that is a window, when its closing frees the rows.
     pub expiry: Option<Expiry>,
+    /// How many of a key's rows are kept, the first by `order`: where rows only come, those behind them never count again.
+    pub keep: Option<usize>,
     /// Whether its rows come with weights: not so when it can be proved that they only come.
     pub weighted: bool,
 }
@@ -159,6 +205,91 @@ pub struct SlotOperator {
     pub input: usize,
 }
 
+/// Judges rows that no window holds, by the row watermark that comes with them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JudgeOperator {
+    /// Their event time, over the input.
+    pub time: Expr,
+}
+
+/// Keeps rows until time has passed them, and lets them out once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HoldOperator {
+    /// Its id.
+    pub id: OperatorId,
+    /// The columns that say when a row is final: of each row the first of them that is not NULL.
+    pub times: Vec<(usize, HoldTime)>,
+    /// What passes.
+    pub domain: TimeDomain,
+    /// How far (µs) it must have passed.
+    pub lag: i64,
+    /// The sources whose watermark passes.
+    pub sources: Vec<usize>,
+}
+
+/// What a column says about when its row is final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldTime {
+    /// It is the end of the row's window.
+    End,
+    /// It is `window_time`.
+    BeforeEnd,
+    /// It is the start of the row's window, which has this size (µs).
+    Start {
+        /// The size.
+        size: i64,
+    },
+    /// It is the row's own time.
+    Own,
+}
+
+/// Conditions that compare a value of the row with `now()`: each becomes true, or false, at a time that the row alone decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LapseOperator {
+    /// Its id.
+    pub id: OperatorId,
+    /// All of them must hold.
+    pub limits: Vec<TimeLimit>,
+    /// Whether its rows come with weights: not so when rows only come, and only enter.
+    pub weighted: bool,
+}
+
+/// `value <op> now() + offset`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TimeLimit {
+    /// A timestamp of the row, over the input.
+    pub value: Expr,
+    /// From when on, or until when, it holds.
+    pub bound: TimeBound,
+    /// In milliseconds, which is what `now()` counts in.
+    pub offset: i64,
+}
+
+/// How a value is compared with the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TimeBound {
+    /// `<`: the row enters when time is past its value.
+    Before,
+    /// `<=`: the row enters when time reaches its value.
+    AtOrBefore,
+    /// `>`: the row leaves when time reaches its value.
+    After,
+    /// `>=`: the row leaves when time is past its value.
+    AtOrAfter,
+}
+
+impl TimeBound {
+    /// As it is written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Before => "<",
+            Self::AtOrBefore => "<=",
+            Self::After => ">",
+            Self::AtOrAfter => ">=",
+        }
+    }
+}
+
 /// Lets the first rows through.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LimitOperator {
@@ -177,7 +308,12 @@ impl Operator {
         match self {
             Self::Assign(assign) => vec![assign.time.clone()],
             Self::Aggregate(aggregate) => aggregate.group.iter().chain(&aggregate.aggregates).cloned().collect(),
-            Self::Source(_) | Self::Limit(_) | Self::Recompute(_) | Self::Slot(_) | Self::Once => Vec::new(),
+            Self::Retract(retract) => retract.group.iter().chain(&retract.aggregates).cloned().collect(),
+            Self::Judge(judge) => vec![judge.time.clone()],
+            Self::Lapse(lapse) => lapse.limits.iter().map(|l| l.value.clone()).collect(),
+            Self::Source(_) | Self::Limit(_) | Self::Recompute(_) | Self::Slot(_) | Self::Hold(_) | Self::Once => {
+                Vec::new()
+            }
         }
     }
 }
@@ -212,6 +348,13 @@ impl fmt::Display for Operator {
                     EmitAt::Change => ", emits changes",
                 })
             }
+            Self::Retract(r) => write!(
+                f,
+                "Aggregate (keyed aggregate, rows taken back) #{}: group by [{}] compute [{}], emits changes",
+                r.id,
+                list(&r.group),
+                list(&r.aggregates)
+            ),
             Self::Limit(l) => write!(f, "Limit #{}: skip {}, fetch {}", l.id, l.skip, l.fetch),
             Self::Recompute(r) => {
                 let keys: Vec<_> = r.keys.iter().map(|k| format!("[{}]", list(k))).collect();
@@ -220,6 +363,22 @@ impl fmt::Display for Operator {
                 f.write_str(if r.weighted { ", emits changes" } else { "" })
             }
             Self::Slot(s) => write!(f, "Slot: input {} of #{}", s.input, s.id),
+            Self::Judge(j) => write!(f, "Judge (linear): late rows dropped and counted, by {}", j.time),
+            Self::Hold(h) => {
+                let own = h.times.iter().any(|(_, of)| *of == HoldTime::Own);
+                let until = if own { "the watermark has passed their own time" } else { "their window closes" };
+                write!(f, "Hold (hold) #{}: rows until {until}", h.id)
+            }
+            Self::Lapse(l) => {
+                let limit = |t: &TimeLimit| {
+                    let sign = if t.offset < 0 { '-' } else { '+' };
+                    let length = crate::time::format_duration(t.offset.saturating_abs().saturating_mul(1_000));
+                    let offset = if t.offset == 0 { String::new() } else { format!(" {sign} {length}") };
+                    format!("{} {} now(){offset}", t.value, t.bound.symbol())
+                };
+                let limits: Vec<_> = l.limits.iter().map(limit).collect();
+                write!(f, "Lapse (hold) #{}: rows while {}", l.id, limits.join(" AND "))
+            }
             Self::Once => f.write_str("Once: in the first interval"),
         }
     }

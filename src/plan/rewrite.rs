@@ -4,9 +4,14 @@
 //! an [`Operator`]; what does not run yet is refused with its place. On the way it follows what columns mean in time
 //! ([`Attribute`]), proves which relations only grow, and which columns identify a row.
 
+mod advice;
 mod aggregate;
+mod hold;
+mod lapse;
 mod linear;
 mod recompute;
+mod retract;
+mod top;
 mod window;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -54,21 +59,17 @@ pub(super) fn incrementalize(
         closes: false,
         processing_time: false,
         last: None,
+        tops: top::tops(plan),
     };
     refuse_hidden_names(plan)?;
     rewriter.last = last_limit(plan);
     let (plan, presentation) = rewriter.split_presentation(plan)?;
-    let stream = rewriter.rewrite(plan, false)?;
+    let stream = rewriter.rewrite(plan, rewriter.holds())?;
     if stream.session.is_some() {
         return Err(linear::session_first());
     }
-    if emit == Some(EmitMode::OnWindowClose) && !rewriter.closes {
-        let error = Error::sql("EMIT ON WINDOW CLOSE, but no window of this query ever closes");
-        let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));
-        return Err(error
-            .help("group by window_start, window_end of a TUMBLE, HOP, CUMULATE or SESSION over a watermarked column")
-            .help("or emit updates: EMIT CHANGES"));
-    }
+    let place = query.emit.as_ref().map(|e| e.span);
+    let stream = rewriter.hold(stream).map_err(|e| place.into_iter().fold(e, Error::at))?;
     let presentation = presentation.filter(|_| purpose == Purpose::Output);
     if let Some((table, column)) = rewriter.window_without_watermark(plan) {
         rewriter.notices.push(format!(
@@ -153,6 +154,8 @@ struct Rewriter<'a> {
     processing_time: bool,
     /// A LIMIT that every row of the result passes at once: with its last row the query has ended.
     last: Option<&'a LogicalPlan>,
+    /// OVERs of which only the first rows of a partition come out.
+    tops: Vec<top::Top>,
 }
 
 impl Rewriter<'_> {
@@ -167,13 +170,7 @@ impl Rewriter<'_> {
             }
             LogicalPlan::Filter(filter) => {
                 let input = self.rewrite(&filter.input, want_watermark)?;
-                if reads_the_clock(&filter.predicate)? {
-                    self.notices.push(
-                        "the time of now() in a condition is that at which a row comes: rows do not leave as time passes"
-                            .to_owned(),
-                    );
-                }
-                linear::filter(input, &filter.predicate)
+                self.condition(input, &filter.predicate)
             }
             LogicalPlan::SubqueryAlias(alias) => {
                 let input = self.rewrite(&alias.input, want_watermark)?;
@@ -190,7 +187,7 @@ impl Rewriter<'_> {
             }
             LogicalPlan::EmptyRelation(_) | LogicalPlan::Values(_) => Ok(once(plan)),
             LogicalPlan::Aggregate(aggregate) => {
-                let input = self.rewrite(&aggregate.input, false)?;
+                let input = self.rewrite(&aggregate.input, self.holds())?;
                 self.aggregate(input, aggregate)
             }
             LogicalPlan::Extension(Extension { node }) => match node.as_any().downcast_ref::<WindowNode>() {
@@ -227,7 +224,7 @@ impl Rewriter<'_> {
                 self.join(left, right, join)
             }
             LogicalPlan::Window(window) => {
-                let input = self.rewrite(&window.input, false)?;
+                let input = self.rewrite(&window.input, self.holds())?;
                 self.over(input, window)
             }
             LogicalPlan::Distinct(_) => Err(self.not_yet("DISTINCT ON over a stream", Clause::OrderBy)),
@@ -327,7 +324,8 @@ impl Rewriter<'_> {
     /// The id of a new operator that keeps state.
     fn operator(&mut self, kind: &'static str, key: Vec<String>, bound: Option<String>) -> OperatorId {
         let id = self.stateful.len();
-        self.stateful.push(StatefulOperator { id, kind, key, bound });
+        let advice = if bound.is_some() { String::new() } else { self.advice(kind) };
+        self.stateful.push(StatefulOperator { id, kind, key, bound, advice });
         id
     }
 
@@ -397,12 +395,6 @@ impl Rewriter<'_> {
         });
         found
     }
-}
-
-/// Whether an expression asks for the wall time.
-fn reads_the_clock(expr: &Expr) -> Result<bool> {
-    let found = expr.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)) && crate::catalog::is_clock_call(e)))?;
-    Ok(found)
 }
 
 /// Columns that look like the hidden ones would be taken for them.

@@ -30,10 +30,10 @@ pub struct Driver {
     last_query: u64,
 }
 
-struct RunningQuery {
-    id: u64,
-    name: String,
-    query: Query,
+pub(super) struct RunningQuery {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) query: Query,
     /// The driver's source of each of the plan's sources.
     sources: Vec<usize>,
     output: Output,
@@ -43,21 +43,6 @@ struct RunningQuery {
     failed: Option<Error>,
     /// Whether [`Driver::failures`] has told of it.
     told: bool,
-}
-
-/// What an operator holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OperatorReport {
-    /// Its query.
-    pub query: String,
-    /// Its id in the query.
-    pub operator: usize,
-    /// What it is.
-    pub kind: &'static str,
-    /// Rows in its state tables.
-    pub rows: usize,
-    /// Bytes in its state tables.
-    pub bytes: usize,
 }
 
 /// What one interval did.
@@ -184,13 +169,10 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether an interval would have something to do now: rows, a query that has not begun, a window of wall time that is due.
+    /// Whether an interval would have something to do now: rows, a query that has not begun, what the wall clock brings.
     pub fn is_ready(&self) -> bool {
-        let due = |q: &RunningQuery| {
-            q.first
-                || (q.query.plan().processing_time
-                    && q.query.next_close().is_some_and(|end| end <= self.host.clock.now().0))
-        };
+        let now = self.host.clock.now().0;
+        let due = |q: &RunningQuery| q.first || q.query.is_due(now);
         self.queries.iter().filter(|q| !q.ended).any(due) || self.sources.iter().flatten().any(|s| s.is_ready())
     }
 
@@ -237,7 +219,7 @@ impl Driver {
         let rows_in = inputs.iter().flat_map(|i| &i.batches).map(|b| b.num_rows()).sum();
         let moved = |i: usize| !inputs[i].batches.is_empty() || inputs[i].watermark != before[i];
         let due = |q: &RunningQuery| {
-            let wall = q.query.plan().processing_time && q.query.next_close().is_some_and(|end| end <= now.0);
+            let wall = q.query.is_due(now.0);
             let ends = q.sources.iter().all(|s| inputs[*s].ended);
             !q.ended && (q.first || wall || ends || q.sources.iter().any(|s| moved(*s)))
         };
@@ -290,20 +272,9 @@ impl Driver {
         }
     }
 
-    /// What every operator of every query holds.
-    pub fn state(&self) -> Vec<OperatorReport> {
-        let of = |q: &RunningQuery| {
-            let kinds = q.query.plan().stateful.iter().map(|s| s.kind).collect::<Vec<_>>();
-            let report = |(id, rows, bytes): (usize, usize, usize)| OperatorReport {
-                query: q.name.clone(),
-                operator: id,
-                kind: kinds.get(id).copied().unwrap_or_default(),
-                rows,
-                bytes,
-            };
-            q.query.state().into_iter().map(report).collect::<Vec<_>>()
-        };
-        self.queries.iter().flat_map(of).collect()
+    /// Every query that it has.
+    pub(super) fn queries(&self) -> &[RunningQuery] {
+        &self.queries
     }
 
     /// Where each source stands behind the rows that have been run: what a checkpoint records.

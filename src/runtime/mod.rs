@@ -9,13 +9,15 @@ mod dead_letter;
 mod driver;
 mod feed;
 mod ingest;
+mod inspect;
 mod output;
 mod progress;
 mod source;
 
 pub use contents::Contents;
-pub use driver::{Driver, OperatorReport, StepReport};
+pub use driver::{Driver, StepReport};
 pub use feed::Wake;
+pub use inspect::OperatorReport;
 pub use output::Output;
 pub use progress::{Progress, QueryProgress, SourceProgress};
 pub use source::{Opener, SourceSetup};

@@ -8,8 +8,10 @@ mod column;
 mod index;
 mod rows;
 mod table;
+mod timed;
 
 pub use column::StateColumn;
 pub use index::KeyIndex;
 pub use rows::RowStore;
 pub use table::{NEW, StateTable};
+pub use timed::{TimedChange, TimedRows};

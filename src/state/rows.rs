@@ -100,6 +100,17 @@ impl RowStore {
         self.staged_expiry = None;
     }
 
+    /// Every row, by column, and the weights.
+    ///
+    /// # Errors
+    /// Only when the encoding is broken.
+    pub fn all(&self) -> Result<(Vec<ArrayRef>, Vec<i64>)> {
+        let mut slots: Vec<u32> = self.rows.slots().collect();
+        slots.sort_unstable();
+        let weights = slots.iter().map(|r| self.weights[*r as usize]).collect();
+        Ok((self.rows.keys(&slots)?, weights))
+    }
+
     /// How many different rows it holds.
     pub fn len(&self) -> usize {
         self.rows.len()
@@ -112,7 +123,8 @@ impl RowStore {
 
     /// Bytes held.
     pub fn bytes(&self) -> usize {
-        let lists: usize = self.of_key.iter().map(|rows| rows.capacity() * 4 + size_of::<Vec<u32>>()).sum();
+        // Each row is in the list of its key: counted, not walked.
+        let lists = self.rows.len() * 4 + self.of_key.capacity() * size_of::<Vec<u32>>();
         self.keys.bytes() + self.rows.bytes() + self.weights.capacity() * 8 + lists
     }
 

@@ -2,6 +2,7 @@
 //! as a user drives it.
 //!
 //! - `batch`: views against plain DataFusion after every interval, for every kind of operator.
+//! - `state`: what is let go is gone from the state tables.
 
 mod batch;
 mod binary;
@@ -9,3 +10,4 @@ mod laws;
 mod queries;
 mod rows;
 mod slt;
+mod state;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::contents::contents_of;
 use super::{Aggregate, NO_WINDOW};
 use crate::error::Result;
+use crate::exec::contents::StateRows;
 use crate::exec::context::OperatorState;
 use crate::state::StateTable;
 
@@ -13,13 +15,15 @@ pub(super) struct Tables {
     closing: Vec<i64>,
     /// How far (µs) time must have passed a window's end to close it.
     lag: i64,
+    /// What the columns are called: those of the key, then those of the states.
+    names: Vec<String>,
 }
 
 impl Tables {
     /// No windows yet.
     pub(super) fn new(aggregate: &Aggregate) -> Self {
         let lag = aggregate.window.as_ref().map_or(0, |w| w.lag);
-        Self { by_end: BTreeMap::new(), closing: Vec::new(), lag }
+        Self { by_end: BTreeMap::new(), closing: Vec::new(), lag, names: aggregate.state_names() }
     }
 
     /// The table of a window, when the window has been seen before.
@@ -68,6 +72,11 @@ impl OperatorState for Tables {
         self.closing.clear();
         self.by_end.values_mut().for_each(StateTable::rollback);
         self.by_end.retain(|_, table| !table.is_empty());
+    }
+
+    fn contents(&self) -> Result<Vec<StateRows>> {
+        let tables: Vec<_> = self.by_end.iter().map(|(end, table)| (*end, table)).collect();
+        Ok(vec![contents_of(&tables, &self.names)?])
     }
 
     fn rows(&self) -> usize {

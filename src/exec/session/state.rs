@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array};
+use arrow::array::{ArrayRef, Int64Array, TimestampMicrosecondArray};
 use arrow::datatypes::DataType;
 
 use super::Ends;
 use crate::error::Result;
 use crate::exec::aggregate::Aggregate;
+use crate::exec::contents::StateRows;
 use crate::exec::context::OperatorState;
 use crate::state::StateTable;
 
@@ -39,6 +40,8 @@ pub(super) struct Sessions {
     by_slot: HashMap<u32, (Arc<[u8]>, i64, i64)>,
     by_end: Ends,
     staged: Option<(Vec<u32>, Fresh)>,
+    /// What the columns are called: those of the key, then those of the states.
+    names: Vec<String>,
 }
 
 impl Sessions {
@@ -58,6 +61,7 @@ impl Sessions {
             by_slot: HashMap::new(),
             by_end: Ends::new(),
             staged: None,
+            names: aggregate.state_names(),
         })
     }
 
@@ -125,6 +129,18 @@ impl OperatorState for Sessions {
 
     fn rollback(&mut self) {
         self.staged = None;
+    }
+
+    fn contents(&self) -> Result<Vec<StateRows>> {
+        let slots: Vec<u32> = self.by_end.iter().map(|(_, slot)| *slot).collect();
+        let bounds = self.bounds(&slots);
+        let of = |at: fn(&(i64, i64)) -> i64| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from_iter_values(bounds.iter().map(at)))
+        };
+        let mut columns = vec![("window_start".to_owned(), of(|b| b.0)), ("window_end".to_owned(), of(|b| b.1))];
+        let kept = self.keys(&slots)?.into_iter().chain(self.states(&slots)?);
+        columns.extend(self.names.iter().cloned().zip(kept));
+        Ok(vec![StateRows::new("", columns, slots.len())?])
     }
 
     fn rows(&self) -> usize {

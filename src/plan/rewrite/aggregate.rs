@@ -3,24 +3,32 @@
 use std::collections::BTreeSet;
 
 use datafusion::common::DFSchema;
-use datafusion::logical_expr::{Aggregate, Expr};
+use datafusion::logical_expr::{Aggregate, Expr, ExprSchemable};
 
+use super::super::ROW_WATERMARK;
 use super::super::attribute::{Attribute, TimeDomain, WindowRole};
 use super::super::operator::{AggregateOperator, EmitAt, Operator, WindowUse};
 use super::linear::session_first;
+use super::retract::undo_all;
 use super::{Rewriter, Stream, node, with_hidden};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::Result;
 use crate::sql::statement::EmitMode;
-use crate::time::WindowSpec;
+use crate::time::{WindowSpec, unit_of};
 
 impl Rewriter<'_> {
     pub(super) fn aggregate(&mut self, input: Stream, aggregate: &Aggregate) -> Result<Stream> {
         let sets = aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
-        if sets || input.has(WEIGHT_COLUMN) {
+        if sets {
             return self.aggregate_again(input, aggregate, sets);
         }
-        let attributes: Vec<Attribute> = aggregate.group_expr.iter().map(|e| input.attribute(e)).collect();
+        if input.has(WEIGHT_COLUMN) {
+            return match undo_all(aggregate, input.schema()) {
+                Some(undo) => self.retract(input, aggregate, undo),
+                None => self.aggregate_again(input, aggregate, sets),
+            };
+        }
+        let (input, attributes) = self.group_attributes(input, aggregate)?;
         let window = window_use(&attributes, &input);
         if input.session.is_some() {
             check_session(&input, aggregate, window.as_ref())?;
@@ -75,6 +83,34 @@ impl Rewriter<'_> {
             key: Some((0..groups).collect()),
             session: None,
         })
+    }
+
+    /// What the group expressions mean in time. Where final rows are asked for, an event time in GROUP BY is a window of one
+    /// instant: [t, t + 1 µs) closes once the watermark has passed t, by the very rule of rows that no window holds.
+    fn group_attributes(&mut self, input: Stream, aggregate: &Aggregate) -> Result<(Stream, Vec<Attribute>)> {
+        let of =
+            |input: &Stream| -> Vec<Attribute> { aggregate.group_expr.iter().map(|e| input.attribute(e)).collect() };
+        let attributes = of(&input);
+        let in_window = attributes.iter().any(|a| matches!(a, Attribute::Window { .. }));
+        let whole_micros =
+            |e: &Expr| e.get_type(input.schema()).is_ok_and(|t| unit_of(&t) != arrow::datatypes::TimeUnit::Nanosecond);
+        let mut pairs = aggregate.group_expr.iter().zip(&attributes);
+        let by_time = pairs.any(|(e, a)| *a == Attribute::EventTime && whole_micros(e));
+        if !self.holds() || in_window || !by_time || input.session.is_some() || !input.has(ROW_WATERMARK) {
+            return Ok((input, attributes));
+        }
+        let input = self.judge(input)?;
+        let window = self.windows;
+        self.windows += 1;
+        let instant = Attribute::Window {
+            role: WindowRole::Start,
+            window,
+            spec: WindowSpec::Tumble { size: 1, offset: 0 },
+            domain: TimeDomain::Event,
+            lag: 0,
+        };
+        let attributes = of(&input).into_iter().map(|a| if a == Attribute::EventTime { instant } else { a }).collect();
+        Ok((input, attributes))
     }
 
     fn has_unbounded_window(&self, attributes: &[Attribute]) -> bool {

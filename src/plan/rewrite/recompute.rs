@@ -6,10 +6,12 @@ use std::sync::Arc;
 use datafusion::common::{DFSchema, JoinType};
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, SortExpr, Window};
 
+use super::super::ROW_WATERMARK;
 use super::super::attribute::{Attribute, TimeDomain, WindowRole};
 use super::super::operator::{Expiry, Operator, RecomputeOperator, SlotOperator};
+use super::hold::looks_back;
 use super::linear::session_first;
-use super::{Rewriter, Stream, node, qualified, with_hidden};
+use super::{Rewriter, Stream, limit_of, node, qualified, with_hidden};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
 use crate::time::WindowSpec;
@@ -24,6 +26,8 @@ struct Recompute<'a> {
     order: Vec<SortExpr>,
     unique: Option<Vec<usize>>,
     expiry: Option<Expiry>,
+    /// How many rows of a key can ever count.
+    keep: Option<usize>,
     /// It is proved that rows only come when the rows of all inputs only come.
     grows: bool,
     attributes: Vec<Attribute>,
@@ -72,6 +76,7 @@ impl Rewriter<'_> {
             order: Vec::new(),
             unique: None,
             expiry,
+            keep: None,
             grows,
             attributes,
         })
@@ -79,6 +84,9 @@ impl Rewriter<'_> {
 
     /// OVER: the rows of a partition are computed again when one of them comes or goes.
     pub(super) fn over(&mut self, input: Stream, window: &Window) -> Result<Stream> {
+        // By time and looking back, the value of a row is final once the watermark has passed it.
+        let final_by_time = self.holds() && input.has(ROW_WATERMARK) && looks_back(window, &input);
+        let input = if final_by_time { self.judge(input)? } else { input };
         let plan = LogicalPlan::Window(window.clone());
         let mut partitions = window.window_expr.iter().map(partition_of);
         let first = partitions.next().flatten().ok_or_else(|| Error::internal("OVER without a function"))?;
@@ -90,12 +98,14 @@ impl Rewriter<'_> {
                     .to_owned(),
             );
         }
+        let rows_kept = self.first_rows_of(window).filter(|_| same && !input.has(WEIGHT_COLUMN));
         let by_key = keys.iter().map(|k| k.clone().sort(true, false));
         order = by_key.chain(order).collect();
         let expiry = key_expiry(&input, &keys);
         let kept: BTreeSet<usize> = keys.iter().filter_map(|k| window_of(input.attribute(k))).collect();
         let keep = |a: &Attribute| match a {
             Attribute::Window { window, .. } if kept.contains(window) => *a,
+            Attribute::EventTime if final_by_time => *a,
             _ => Attribute::Plain,
         };
         let mut attributes: Vec<Attribute> = input.attributes.iter().map(keep).collect();
@@ -108,6 +118,7 @@ impl Rewriter<'_> {
             order,
             unique: None,
             expiry,
+            keep: rows_kept,
             grows: false,
             attributes,
         })
@@ -131,6 +142,7 @@ impl Rewriter<'_> {
             other => other.clone(),
         };
         let unique = input.key.clone();
+        let keep = rows_of(plan).filter(|_| !input.has(WEIGHT_COLUMN));
         self.recompute(Recompute {
             kind: "top-n",
             plan: &body,
@@ -139,6 +151,7 @@ impl Rewriter<'_> {
             order: order.to_vec(),
             unique,
             expiry: None,
+            keep,
             grows: false,
             attributes,
         })
@@ -157,13 +170,14 @@ impl Rewriter<'_> {
         attributes.resize(aggregate.schema.fields().len(), Attribute::Plain);
         let unique = (!sets).then(|| (0..keys.len()).collect());
         self.recompute(Recompute {
-            kind: "aggregate of changes",
+            kind: "aggregate",
             plan: &plan,
             inputs: vec![input],
             keys: vec![keys],
             order: Vec::new(),
             unique,
             expiry,
+            keep: None,
             grows: false,
             attributes,
         })
@@ -174,8 +188,16 @@ impl Rewriter<'_> {
             return Err(session_first());
         }
         let names = what.keys.first().map(|keys| keys.iter().map(ToString::to_string).collect()).unwrap_or_default();
-        let bound = what.expiry.as_ref().map(|_| "rows leave when the window in the key closes".to_owned());
+        let bound = match (&what.expiry, what.keep) {
+            (Some(_), None) => Some("rows leave when the window in the key closes".to_owned()),
+            (Some(_), Some(n)) => Some(format!("the first {n} rows of a key, until the window in it closes")),
+            (None, Some(n)) if names_are_empty(&what) => Some(format!("the first {n} rows")),
+            (None, _) => None,
+        };
         let id = self.operator(what.kind, names, bound);
+        if let (Some(n), Some(state)) = (what.keep, self.stateful.get_mut(id)) {
+            state.advice = format!("the first {n} rows of each key, for good: {}", state.advice);
+        }
         let slots = what.inputs.iter().enumerate().map(|(i, input)| {
             let schema = visible(input)?;
             Ok(node(Operator::Slot(SlotOperator { id, input: i }), None, schema))
@@ -192,10 +214,27 @@ impl Rewriter<'_> {
             order: what.order,
             unique: what.unique.clone(),
             expiry: what.expiry,
+            keep: what.keep,
             weighted,
         });
         let plan = node(operator, what.inputs.into_iter().map(|i| i.plan), schema);
         Ok(Stream { plan, attributes: what.attributes, sources, key: what.unique, session: None })
+    }
+}
+
+fn names_are_empty(what: &Recompute<'_>) -> bool {
+    what.keys.iter().all(Vec::is_empty)
+}
+
+/// How many rows OFFSET and LIMIT look at; `None` without a LIMIT.
+fn rows_of(plan: &LogicalPlan) -> Option<usize> {
+    match plan {
+        LogicalPlan::Limit(limit) => {
+            let (skip, fetch) = limit_of(limit).ok()?;
+            skip.checked_add(fetch?)
+        }
+        LogicalPlan::Sort(sort) => sort.fetch,
+        _ => None,
     }
 }
 
@@ -238,7 +277,7 @@ fn window_of(attribute: Attribute) -> Option<usize> {
 }
 
 /// The window in a key whose closing frees the key's rows.
-fn key_expiry(input: &Stream, keys: &[Expr]) -> Option<Expiry> {
+pub(super) fn key_expiry(input: &Stream, keys: &[Expr]) -> Option<Expiry> {
     keys.iter().enumerate().find_map(|(position, key)| expiry_of(position, input.attribute(key), &input.sources))
 }
 
