@@ -43,9 +43,17 @@ pub(super) fn functions(clock: &Arc<IntervalClock>) -> Vec<Arc<ScalarUDF>> {
     };
     let mut all: Vec<_> =
         NAMES.iter().map(|name| own(name, DataType::Timestamp(TimeUnit::Millisecond, None))).collect();
-    all.extend(["current_date", "today"].map(|name| own(name, DataType::Date32)));
+    all.extend(DAYS.iter().map(|name| own(name, DataType::Date32)));
     all.push(own("current_time", DataType::Time64(TimeUnit::Nanosecond)));
     all
+}
+
+/// The names of the day that it is.
+const DAYS: &[&str] = &["current_date", "today"];
+
+/// Whether an expression is the day of the interval's time.
+pub fn is_day_call(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(call) if DAYS.contains(&call.func.name()))
 }
 
 /// Whether an expression is the interval's time: what makes a window one of processing time.

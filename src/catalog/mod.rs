@@ -29,7 +29,7 @@ use crate::error::{Error, Result, Span, nearest};
 use crate::sql::statement;
 
 pub use bind::{Columns, bind_columns, field_of, fold, mark_watermarked};
-pub use clock::{IntervalClock, is_clock_call};
+pub use clock::{IntervalClock, is_clock_call, is_day_call};
 pub use macros::SqlFunction;
 pub use provider::{Snapshot, StreamProvider, stream_name};
 pub use relation::{Description, Relation, TableDef, ViewDef, WatermarkDef};

@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, TimestampMillisecondArray, UInt32Array,
 };
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit};
+use arrow::datatypes::{DataType, Date32Type, Int64Type, SchemaRef, TimeUnit};
 use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::PhysicalExpr;
@@ -26,8 +26,7 @@ use crate::state::{TimedChange, TimedRows};
 /// What is fixed when it is planned.
 pub(super) struct Lapse {
     pub(super) id: OperatorId,
-    /// Value, comparison, offset (ms).
-    pub(super) limits: Vec<(Arc<dyn PhysicalExpr>, TimeBound, i64)>,
+    pub(super) limits: Vec<Limit>,
     /// The columns of the input that are handed on, which are its first, and their schema.
     pub(super) visible: Vec<usize>,
     pub(super) input: SchemaRef,
@@ -35,6 +34,14 @@ pub(super) struct Lapse {
     pub(super) weight: Option<usize>,
     pub(super) weighted: bool,
     pub(super) schema: SchemaRef,
+}
+
+/// `value <op> now() + offset`; `now()` in steps (ms).
+pub(super) struct Limit {
+    pub(super) value: Arc<dyn PhysicalExpr>,
+    pub(super) bound: TimeBound,
+    pub(super) step: i64,
+    pub(super) offset: i64,
 }
 
 impl Operate for Arc<Lapse> {
@@ -158,18 +165,19 @@ impl Lapse {
         let options = RecordBatchOptions::new().with_row_count(Some(count));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.input), rows.columns.clone(), &options)?;
         let mut times = vec![(i64::MIN, i64::MAX); count];
-        for (value, bound, offset) in &self.limits {
-            let values = nanos(&value.evaluate(&batch)?.into_array(count)?)?;
+        for limit in &self.limits {
+            let values = nanos(&limit.value.evaluate(&batch)?.into_array(count)?)?;
             for ((from, until), value) in times.iter_mut().zip(values) {
                 let Some(value) = value else {
                     *until = i64::MIN;
                     continue;
                 };
                 // The time (ns) at which now() + offset is the value.
-                let met = value - i128::from(*offset) * NANOS;
-                let at_or_after = clamp(-(-met).div_euclid(NANOS));
-                let after = clamp(met.div_euclid(NANOS) + 1);
-                match bound {
+                let met = value - i128::from(limit.offset) * NANOS;
+                let step = i128::from(limit.step);
+                let at_or_after = clamp(-(-met).div_euclid(step * NANOS) * step);
+                let after = clamp((met.div_euclid(step * NANOS) + 1) * step);
+                match limit.bound {
                     TimeBound::Before => *from = after.max(*from),
                     TimeBound::AtOrBefore => *from = at_or_after.max(*from),
                     TimeBound::After => *until = at_or_after.min(*until),
@@ -206,16 +214,18 @@ fn clamp(millis: i128) -> i64 {
     i64::try_from(millis).unwrap_or(if millis < 0 { i64::MIN + 1 } else { i64::MAX - 1 })
 }
 
-/// Timestamps in nanoseconds.
+/// Timestamps and dates in nanoseconds.
 fn nanos(values: &ArrayRef) -> Result<Vec<Option<i128>>> {
-    let DataType::Timestamp(unit, _) = values.data_type() else {
-        return Err(Error::internal(format!("a {} that is compared with now()", values.data_type())));
-    };
-    let factor = match unit {
-        TimeUnit::Second => 1_000_000_000,
-        TimeUnit::Millisecond => 1_000_000,
-        TimeUnit::Microsecond => 1_000,
-        TimeUnit::Nanosecond => 1,
+    let factor = match values.data_type() {
+        DataType::Date32 => {
+            let days = values.as_primitive::<Date32Type>();
+            return Ok(days.iter().map(|d| d.map(|d| i128::from(d) * 86_400_000 * NANOS)).collect());
+        }
+        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000_000,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
+        other => return Err(Error::internal(format!("a {other} that is compared with now()"))),
     };
     let raw = cast(values, &DataType::Int64)?;
     Ok(raw.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| i128::from(v) * factor)).collect())

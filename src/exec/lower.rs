@@ -21,7 +21,7 @@ use super::assign::Assign;
 use super::groups::Call;
 use super::hold::Hold;
 use super::judge::Judge;
-use super::lapse::Lapse;
+use super::lapse::{self, Lapse};
 use super::limit::{Limit, Once};
 use super::operator::{Operate, OperatorExec};
 use super::recompute::{Input, Recompute};
@@ -220,7 +220,12 @@ impl Lowering<'_> {
             .filter(|i| Some(*i) != hidden(ROW_WATERMARK) && Some(*i) != hidden(WEIGHT_COLUMN))
             .collect();
         let values: Vec<Expr> = operator.limits.iter().map(|l| l.value.clone()).collect();
-        let limits = operator.limits.iter().zip(self.exprs(&values)?).map(|(l, e)| (e, l.bound, l.offset)).collect();
+        let limits = operator
+            .limits
+            .iter()
+            .zip(self.exprs(&values)?)
+            .map(|(l, value)| lapse::Limit { value, bound: l.bound, step: l.step, offset: l.offset })
+            .collect();
         Ok(Lapse {
             id: operator.id,
             limits,

@@ -254,14 +254,16 @@ pub struct LapseOperator {
     pub weighted: bool,
 }
 
-/// `value <op> now() + offset`.
+/// `value <op> now() + offset`, or `current_date` in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TimeLimit {
-    /// A timestamp of the row, over the input.
+    /// A timestamp or date of the row, over the input.
     pub value: Expr,
     /// From when on, or until when, it holds.
     pub bound: TimeBound,
-    /// In milliseconds, which is what `now()` counts in.
+    /// What the time moves in (ms): one, which is what `now()` counts in, or a day.
+    pub step: i64,
+    /// In milliseconds.
     pub offset: i64,
 }
 
@@ -374,7 +376,8 @@ impl fmt::Display for Operator {
                     let sign = if t.offset < 0 { '-' } else { '+' };
                     let length = crate::time::format_duration(t.offset.saturating_abs().saturating_mul(1_000));
                     let offset = if t.offset == 0 { String::new() } else { format!(" {sign} {length}") };
-                    format!("{} {} now(){offset}", t.value, t.bound.symbol())
+                    let time = if t.step == 1 { "now()" } else { "current_date" };
+                    format!("{} {} {time}{offset}", t.value, t.bound.symbol())
                 };
                 let limits: Vec<_> = l.limits.iter().map(limit).collect();
                 write!(f, "Lapse (hold) #{}: rows while {}", l.id, limits.join(" AND "))

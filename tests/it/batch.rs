@@ -59,7 +59,7 @@ const QUERIES: &[&str] = &[
     "SELECT s, count(*), count(k), sum(v), avg(v), min(v), max(v), bool_and(v > 3), bool_or(v > 3), count(v) FILTER (WHERE k > 0) FROM (SELECT k, s, max(v) AS v FROM a GROUP BY k, s) AS m GROUP BY s",
     "SELECT count(*), count(s), min(s), max(s), count(DISTINCT s), avg(v) FROM (SELECT k, max(s) AS s, min(v) AS v FROM a GROUP BY k) AS m",
     "SELECT k, sum(CAST(v AS DECIMAL(12, 3))), avg(CAST(v AS DECIMAL(12, 3))) FROM (SELECT k, v FROM a UNION SELECT k, w FROM b) AS u GROUP BY k",
-    "SELECT k, sum(v), array_agg(v ORDER BY v), sum(CAST(v AS DOUBLE)) AS d FROM (SELECT k, v FROM a UNION SELECT k, w FROM b) AS u GROUP BY k",
+    "SELECT k, sum(v), array_agg(v ORDER BY v) FROM (SELECT k, v FROM a UNION SELECT k, w FROM b) AS u GROUP BY k",
     "SELECT a.k, max(w), count(DISTINCT w), sum(DISTINCT v) FROM a LEFT JOIN b ON a.k = b.k AND v < w GROUP BY a.k",
     "SELECT DISTINCT v, w FROM a FULL JOIN b ON a.k = b.k",
     "SELECT m, count(*) FROM (SELECT n, max(k) AS m FROM (SELECT k, count(*) AS n FROM a GROUP BY k) AS c GROUP BY n) AS d GROUP BY m",

@@ -12,7 +12,7 @@ use super::super::attribute::Attribute;
 use super::super::operator::{LapseOperator, Operator, TimeBound, TimeLimit};
 use super::linear::session_first;
 use super::{Rewriter, Stream, linear, node, qualified};
-use crate::catalog::is_clock_call;
+use crate::catalog::{is_clock_call, is_day_call};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::Result;
 
@@ -72,7 +72,7 @@ impl Rewriter<'_> {
 
 /// Whether an expression asks for the wall time.
 fn reads_the_clock(expr: &Expr) -> Result<bool> {
-    Ok(expr.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)) && is_clock_call(e)))?)
+    Ok(expr.exists(|e| Ok(matches!(e, Expr::ScalarFunction(_)) && (is_clock_call(e) || is_day_call(e))))?)
 }
 
 /// A condition as limits of time.
@@ -87,9 +87,9 @@ fn limits_of(condition: &Expr, schema: &DFSchema) -> Option<Vec<TimeLimit>> {
 }
 
 fn limit_of(left: &Expr, op: Sign, right: &Expr, schema: &DFSchema) -> Option<TimeLimit> {
-    let (value, op, offset) = match (offset_of(left), offset_of(right)) {
-        (None, Some(offset)) => (left, op, offset),
-        (Some(offset), None) => (right, op.swap()?, offset),
+    let (value, op, time) = match (time_of(left), time_of(right)) {
+        (None, Some(time)) => (left, op, time),
+        (Some(time), None) => (right, op.swap()?, time),
         _ => return None,
     };
     let bound = match op {
@@ -100,31 +100,58 @@ fn limit_of(left: &Expr, op: Sign, right: &Expr, schema: &DFSchema) -> Option<Ti
         _ => return None,
     };
     let of_the_row = !value.is_volatile() && !value.column_refs().is_empty();
-    let is_time = matches!(value.get_type(schema), Ok(DataType::Timestamp(..)));
-    (of_the_row && is_time).then(|| TimeLimit { value: value.clone(), bound, offset })
+    let is_time = matches!(value.get_type(schema), Ok(DataType::Timestamp(..) | DataType::Date32));
+    (of_the_row && is_time).then(|| TimeLimit { value: value.clone(), bound, step: time.step, offset: time.offset })
 }
 
-/// What is added (ms) to the interval's time in `now() - INTERVAL …`; `None` for what is not the time and a length that is always
-/// the same.
-fn offset_of(expr: &Expr) -> Option<i64> {
+/// The time of the interval, or its day, and what is added to it; all in milliseconds.
+#[derive(Clone, Copy)]
+struct Time {
+    step: i64,
+    offset: i64,
+    /// It is a DATE.
+    date: bool,
+}
+
+impl Time {
+    const DAY: i64 = 86_400_000;
+
+    fn plus(self, millis: Option<i64>) -> Option<Self> {
+        // A date takes whole days.
+        let millis = millis.filter(|m| !self.date || m % Self::DAY == 0)?;
+        Some(Self { offset: self.offset.checked_add(millis)?, ..self })
+    }
+}
+
+/// `now() - INTERVAL …` and the like; `None` for what is not the time and a length that is always the same.
+fn time_of(expr: &Expr) -> Option<Time> {
     use arrow::datatypes::TimeUnit::Second;
     match expr {
-        Expr::ScalarFunction(_) if is_clock_call(expr) => Some(0),
-        Expr::Alias(alias) => offset_of(&alias.expr),
-        // Not to seconds, which would cut the time; and only to a zone in which it reads the same.
-        Expr::Cast(cast) => match cast.field.data_type() {
-            DataType::Timestamp(unit, zone) if *unit != Second && zone.as_deref().is_none_or(is_utc) => {
-                offset_of(&cast.expr)
+        Expr::ScalarFunction(_) if is_clock_call(expr) => Some(Time { step: 1, offset: 0, date: false }),
+        Expr::ScalarFunction(_) if is_day_call(expr) => Some(Time { step: Time::DAY, offset: 0, date: true }),
+        Expr::Alias(alias) => time_of(&alias.expr),
+        Expr::Cast(cast) => {
+            let time = time_of(&cast.expr)?;
+            match cast.field.data_type() {
+                // Not to seconds, which would cut the time; and only to a zone in which it reads the same.
+                DataType::Timestamp(unit, zone)
+                    if (*unit != Second || time.step > 1) && zone.as_deref().is_none_or(is_utc) =>
+                {
+                    Some(Time { date: false, ..time })
+                }
+                DataType::Date32 if time.date || (time.step == 1 && time.offset == 0) => {
+                    Some(Time { step: Time::DAY, date: true, ..time })
+                }
+                _ => None,
             }
-            _ => None,
-        },
-        Expr::BinaryExpr(BinaryExpr { left, op: Sign::Plus, right }) => match (offset_of(left), offset_of(right)) {
-            (Some(offset), None) => offset.checked_add(millis_of(right)?),
-            (None, Some(offset)) => offset.checked_add(millis_of(left)?),
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Sign::Plus, right }) => match (time_of(left), time_of(right)) {
+            (Some(time), None) => time.plus(millis_of(right)),
+            (None, Some(time)) => time.plus(millis_of(left)),
             _ => None,
         },
         Expr::BinaryExpr(BinaryExpr { left, op: Sign::Minus, right }) => {
-            offset_of(left)?.checked_sub(millis_of(right)?)
+            time_of(left)?.plus(millis_of(right).and_then(i64::checked_neg))
         }
         _ => None,
     }
