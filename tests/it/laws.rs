@@ -82,6 +82,9 @@ struct Query {
     input: Option<&'static str>,
     /// The windows are counted in windows of [`AGAIN`] seconds.
     again: bool,
+    /// No aggregate over a window holds the rows.
+    held: bool,
+    qualify: Option<&'static str>,
 }
 
 /// The length (s) of windows over windows.
@@ -179,6 +182,27 @@ const PROJECTIONS: &[&[&str]] = &[
     &["ts", "CASE WHEN v > 3 THEN k END", "v % 3"],
 ];
 
+/// What is selected of rows that are held until their window closes. Orders are total but for rows that are the same.
+const IN_WINDOWS: &[&[&str]] = &[
+    &["k", "v"],
+    &["k", "v", "rank() OVER (PARTITION BY window_start, window_end ORDER BY v)"],
+    &["n", "v", "sum(v) OVER (PARTITION BY window_start, window_end, k)"],
+    &["k", "v", "lead(v) OVER (PARTITION BY window_start, window_end, n ORDER BY v, k, d, ts)"],
+    &["k", "n", "row_number() OVER (PARTITION BY window_start, window_end ORDER BY v DESC, k, n, d, ts)"],
+];
+
+const BEST: &str = "row_number() OVER (PARTITION BY window_start, window_end, k ORDER BY v DESC, n, d, ts) <= 2";
+
+/// What is selected of rows that are held until the watermark has passed them.
+const BY_TIME: &[&[&str]] = &[
+    &["ts", "k", "v"],
+    &["ts", "upper(k)", "d * 2"],
+    &["ts", "k", "row_number() OVER (PARTITION BY k ORDER BY ts, v, n, d)"],
+    &["ts", "sum(v) OVER (ORDER BY ts)"],
+    &["ts", "n", "lag(v) OVER (PARTITION BY n ORDER BY ts, v, k, d)"],
+    &["ts", "n", "count(*) OVER (PARTITION BY n ORDER BY ts ROWS BETWEEN 2 PRECEDING AND CURRENT ROW)"],
+];
+
 impl Case {
     fn new(seed: u64) -> Self {
         let mut chance = Chance(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
@@ -188,6 +212,8 @@ impl Case {
         let query = Query::random(c);
         let ask = match query.window {
             _ if query.again => c.pick(&[Ask::Close, Ask::Default]),
+            Window::None if query.held => Ask::Close,
+            _ if query.held => c.pick(&[Ask::Close, Ask::Close, Ask::Close, Ask::View, Ask::Changes]),
             Window::None => c.pick(&[Ask::Changes, Ask::Default, Ask::View]),
             _ => c.pick(&[Ask::Close, Ask::Close, Ask::Default, Ask::Changes, Ask::View]),
         };
@@ -358,6 +384,7 @@ impl Case {
         }
         let watermarks = with_watermarks(&self.rows, self.delay * 1000, flaw);
         let missed = |(row, watermark): (&Event, Option<i64>)| match (row.t, watermark) {
+            (Some(t), Some(watermark)) if self.query.by_time() => usize::from(t < watermark),
             (Some(t), Some(watermark)) => self.query.window.missed(t, watermark),
             _ => 0,
         };
@@ -489,7 +516,7 @@ impl Query {
     fn random(c: &mut Chance) -> Self {
         let filter = c.one_in(3).then(|| c.pick(FILTERS));
         let input = c.one_in(8).then_some(UNION);
-        let kind = c.below(10);
+        let kind = c.below(13);
         let keys: &[&str] = c.pick(&[&[][..], &["k"], &["k"], &["n"], &["k", "n"]]);
         if kind == 0 {
             return Self {
@@ -501,7 +528,12 @@ impl Query {
                 grouped: false,
                 input,
                 again: false,
+                held: false,
+                qualify: None,
             };
+        }
+        if kind >= 10 {
+            return Self::held(c, filter, input);
         }
         let window = if kind <= 3 { Window::None } else { Window::random(c) };
         let mut items: Vec<&str> = (0..c.below(4)).map(|_| c.pick(AGGREGATES)).collect();
@@ -513,7 +545,41 @@ impl Query {
         if again {
             items = vec!["count(*)"];
         }
-        Self { window, keys: keys.to_vec(), items, filter, having, grouped: true, input, again }
+        Self {
+            window,
+            keys: keys.to_vec(),
+            items,
+            filter,
+            having,
+            grouped: true,
+            input,
+            again,
+            held: false,
+            qualify: None,
+        }
+    }
+
+    /// Rows that no aggregate over a window holds.
+    fn held(c: &mut Chance, filter: Option<&'static str>, input: Option<&'static str>) -> Self {
+        let mut window = if c.one_in(2) { Window::None } else { Window::random(c) };
+        if matches!(window, Window::Session { .. }) {
+            window = Window::Tumble { size: 5, offset: 0 };
+        }
+        let grouped = window == Window::None && c.one_in(4);
+        let keys: &[&str] = if grouped { c.pick(&[&["ts"][..], &["ts", "k"]]) } else { &[] };
+        let items = match window {
+            Window::None if grouped => vec!["count(*)", "sum(v)"],
+            Window::None => c.pick(BY_TIME).to_vec(),
+            _ => c.pick(IN_WINDOWS).to_vec(),
+        };
+        let qualify = (window != Window::None && items.len() == 2).then_some(BEST);
+        let keys = keys.to_vec();
+        Self { window, keys, items, filter, having: None, grouped, input, again: false, held: true, qualify }
+    }
+
+    /// Rows are held, and judged late, by their own time.
+    fn by_time(&self) -> bool {
+        self.held && self.window == Window::None
     }
 
     /// The columns that come out, with names.
@@ -533,6 +599,9 @@ impl Query {
         }
         if let Some(having) = self.having {
             let _ = write!(tail, " HAVING {having}");
+        }
+        if let Some(qualify) = self.qualify {
+            let _ = write!(tail, " QUALIFY {qualify}");
         }
         tail
     }
@@ -618,6 +687,10 @@ impl Query {
         let numbers = |n: i64| (0..n).map(|i| format!("({i})")).collect::<Vec<_>>().join(", ");
         let filter = self.filtered();
         let (with, from) = match self.window {
+            Window::None if self.held => (
+                format!("WITH w AS (SELECT * FROM {t} WHERE t IS NOT NULL AND (wm IS NULL OR t >= wm)) "),
+                "w".to_owned(),
+            ),
             Window::None => (String::new(), t),
             Window::Tumble { size, offset } => {
                 let origin = format!("arrow_cast({}, 'Timestamp(Millisecond, None)')", offset * 1000);

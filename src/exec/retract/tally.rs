@@ -38,7 +38,7 @@ pub(super) struct Tally {
 pub(super) struct Part {
     /// How many values there are; of booleans, how many true ones.
     counts: Vec<i64>,
-    /// Sums, in as many bits as any result has: what wraps there is what DataFusion's wraps to. Of booleans, how many false.
+    /// Sums, in as many bits as any result has. Of booleans, how many false.
     sums: Vec<i128>,
 }
 
@@ -287,17 +287,17 @@ fn numbers(undo: Undo, call: &Call, part: &Part) -> Result<ArrayRef> {
     })
 }
 
-/// Sums in the type that they have outside, wrapped to its bits; of nothing it is NULL.
+/// Sums in the type that they have outside; of nothing it is NULL.
 fn sums(part: &Part, data_type: &DataType) -> Result<ArrayRef> {
     let of = || part.counts.iter().zip(&part.sums).map(|(n, sum)| (*n > 0).then_some(*sum));
     macro_rules! duration {
         ($t:ty) => {
-            Arc::new(of().map(|s| s.map(|s| s as i64)).collect::<PrimitiveArray<$t>>())
+            Arc::new(PrimitiveArray::<$t>::from_iter(in_range::<i64>(of(), "INTERVAL")?))
         };
     }
     Ok(match data_type {
-        DataType::Int64 => Arc::new(of().map(|s| s.map(|s| s as i64)).collect::<Int64Array>()),
-        DataType::UInt64 => Arc::new(of().map(|s| s.map(|s| s as u64)).collect::<UInt64Array>()),
+        DataType::Int64 => Arc::new(Int64Array::from(in_range(of(), "BIGINT")?)),
+        DataType::UInt64 => Arc::new(UInt64Array::from(in_range(of(), "BIGINT UNSIGNED")?)),
         DataType::Decimal128(..) => Arc::new(of().collect::<Decimal128Array>().with_data_type(data_type.clone())),
         DataType::Duration(TimeUnit::Second) => duration!(DurationSecondType),
         DataType::Duration(TimeUnit::Millisecond) => duration!(DurationMillisecondType),
@@ -305,6 +305,12 @@ fn sums(part: &Part, data_type: &DataType) -> Result<ArrayRef> {
         DataType::Duration(TimeUnit::Nanosecond) => duration!(DurationNanosecondType),
         other => return Err(Error::internal(format!("a sum of type {other} that is taken back"))),
     })
+}
+
+/// Sums that must be in the range of their type now: what went over and came back is.
+fn in_range<T: TryFrom<i128>>(sums: impl Iterator<Item = Option<i128>>, name: &str) -> Result<Vec<Option<T>>> {
+    let fit = |sum: i128| T::try_from(sum).map_err(|_| Error::execution(format!("sum overflows {name}")));
+    sums.map(|sum| sum.map(fit).transpose()).collect()
 }
 
 /// Values as whole numbers, of whatever scale.
