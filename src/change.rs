@@ -3,8 +3,11 @@
 //! Rows with a weight are the Z-sets of DBSP (Budiu et al., VLDB 2023). A relation that only ever grows carries no weights
 //! and pays nothing for them. Knows nothing about where changes come from or go to.
 
-use arrow::array::{AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::error::ArrowError;
 
 /// Name of the trailing column that carries weights inside plans.
 pub const WEIGHT_COLUMN: &str = "__weight";
@@ -37,6 +40,22 @@ impl Change {
         Self { batch, weights }
     }
 
+    /// The rows with their weights as a trailing column: what plans read. The other way of [`Change::from_weighted`].
+    ///
+    /// # Errors
+    /// Never, unless the batch is inconsistent.
+    pub fn to_weighted(&self) -> Result<RecordBatch, ArrowError> {
+        let rows = self.num_rows();
+        let weights = self.weights.clone().unwrap_or_else(|| Int64Array::from(vec![1; rows]));
+        let schema = self.batch.schema();
+        let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+        fields.push(Field::new(WEIGHT_COLUMN, DataType::Int64, false).into());
+        let mut columns = self.batch.columns().to_vec();
+        columns.push(Arc::new(weights));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
+    }
+
     /// The weight of a row.
     pub fn weight(&self, row: usize) -> i64 {
         self.weights.as_ref().map_or(1, |w| w.value(row))
@@ -46,11 +65,4 @@ impl Change {
     pub fn num_rows(&self) -> usize {
         self.batch.num_rows()
     }
-}
-
-/// The schema with a trailing weight column.
-pub fn weighted_schema(schema: &Schema) -> SchemaRef {
-    let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
-    fields.push(Field::new(WEIGHT_COLUMN, DataType::Int64, false).into());
-    Schema::new_with_metadata(fields, schema.metadata().clone()).into()
 }

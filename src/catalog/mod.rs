@@ -19,8 +19,9 @@ mod window_call;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use futures::FutureExt;
 use sqlparser::ast;
@@ -31,8 +32,8 @@ use crate::sql::statement;
 pub use bind::{Columns, bind_columns, field_of, fold, mark_watermarked};
 pub use clock::{IntervalClock, is_clock_call, is_day_call};
 pub use macros::SqlFunction;
-pub use provider::{Snapshot, StreamProvider, stream_name};
-pub use relation::{Description, Relation, TableDef, ViewDef, WatermarkDef};
+pub use provider::{Snapshot, StreamProvider, snapshot_name, stream_name};
+pub use relation::{Description, Growth, Relation, StoredTable, TableDef, ViewDef, WatermarkDef};
 pub use window::{WINDOW_COLUMNS, WindowNode};
 
 /// Names and what they mean.
@@ -168,6 +169,27 @@ impl Catalog {
         self.tables_named(&statement)
     }
 
+    /// Whether all that a relation reads in the end is of this kind; `of_table` judges tables of connectors, `stored` is the
+    /// answer for tables with rows of their own. An unknown name is of no kind.
+    fn all_inputs(&self, name: &str, of_table: &impl Fn(&TableDef) -> bool, stored: bool) -> bool {
+        match self.get(name) {
+            Some(Relation::Table(table)) => of_table(table),
+            Some(Relation::Stored(..)) => stored,
+            Some(view) => view.references().iter().all(|inner| self.all_inputs(inner, of_table, stored)),
+            None => false,
+        }
+    }
+
+    /// Whether everything that a relation reads ends by itself: files read to their end, and the rows of stored tables.
+    pub fn is_bounded(&self, name: &str) -> bool {
+        self.all_inputs(name, &|t| t.description.bounded && !t.description.live, true)
+    }
+
+    /// Whether a relation is made from the rows of stored tables alone, and so is complete at any time.
+    pub fn is_at_rest(&self, name: &str) -> bool {
+        self.all_inputs(name, &|_| false, true)
+    }
+
     /// Where a query names a relation.
     pub fn place_of(&self, query: &ast::Query, name: &str) -> Option<Span> {
         let statement = ast::Statement::Query(Box::new(query.clone()));
@@ -201,6 +223,14 @@ impl Catalog {
         })
     }
 
+    /// Binds an expression of the text over these columns.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its place.
+    pub fn bind_expr(&self, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
+        bind::bind_expr(&self.context.state(), expr, schema).map_err(|e| self.explain_error(e))
+    }
+
     /// The tables that a statement names; to DataFusion a windowing call looks like one.
     fn tables_named(&self, statement: &datafusion::sql::parser::Statement) -> Result<Vec<String>> {
         let references = self.context.state().resolve_table_references(statement)?;
@@ -209,8 +239,8 @@ impl Catalog {
     }
 
     /// A planning error in our words: functions get a did-you-mean from our own list.
-    fn explain_error(&self, error: datafusion::error::DataFusionError) -> Error {
-        let error = Error::from(error);
+    fn explain_error(&self, error: impl Into<Error>) -> Error {
+        let error = error.into();
         if let (true, Some(name)) = (error.message().starts_with("table function '"), quoted(error.message())) {
             if name == "state" {
                 return Error::unsupported("state(…) is a snapshot, and can't be part of a query over streams")

@@ -33,6 +33,13 @@ pub fn stream_name(scan: &TableScan) -> Option<String> {
     any.downcast_ref::<StreamProvider>().map(|stream| stream.name.clone())
 }
 
+/// The name of the relation whose rows a scan reads; `None` when it is no [`Snapshot`].
+pub fn snapshot_name(scan: &TableScan) -> Option<String> {
+    let provider = source_as_provider(&scan.source).ok()?;
+    let any: &dyn std::any::Any = provider.as_ref();
+    any.downcast_ref::<Snapshot>().map(|snapshot| snapshot.name.clone())
+}
+
 #[async_trait]
 impl TableProvider for StreamProvider {
     fn schema(&self) -> SchemaRef {
@@ -54,17 +61,18 @@ impl TableProvider for StreamProvider {
     }
 }
 
-/// The rows of a materialized view as of one interval.
+/// The rows of a relation that holds rows (a materialized view, a stored table) as of one interval.
 #[derive(Debug)]
 pub struct Snapshot {
+    name: String,
     schema: SchemaRef,
     rows: RwLock<Vec<RecordBatch>>,
 }
 
 impl Snapshot {
-    /// A view that holds nothing yet.
-    pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, rows: RwLock::default() }
+    /// A relation that holds nothing yet.
+    pub fn new(name: &str, schema: SchemaRef) -> Self {
+        Self { name: name.to_owned(), schema, rows: RwLock::default() }
     }
 
     /// Its columns.

@@ -7,6 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use sqlparser::ast;
 
 use super::provider::{Snapshot, StreamProvider};
 use crate::error::Result;
@@ -22,6 +23,8 @@ pub enum Relation {
     View(Arc<ViewDef>),
     /// A query kept up to date.
     MaterializedView(Arc<ViewDef>, Arc<Snapshot>),
+    /// A table with rows of its own.
+    Stored(Arc<StoredTable>, Arc<Snapshot>),
 }
 
 /// What a table's connector can do with it.
@@ -92,6 +95,43 @@ pub struct ViewDef {
     pub plan: LogicalPlan,
     /// The relations it names.
     pub references: Vec<String>,
+    /// For a materialized view, how its rows change; `None` when no continuous query may read it.
+    pub growth: Option<Growth>,
+}
+
+/// How the rows of a materialized view change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Growth {
+    /// Rows never leave.
+    pub append_only: bool,
+    /// Columns that identify a row, when known.
+    pub key: Option<Vec<usize>>,
+}
+
+/// A table with rows of its own: what INSERT, UPDATE and DELETE change.
+#[derive(Debug)]
+pub struct StoredTable {
+    /// Its name.
+    pub name: String,
+    /// All columns, computed ones too.
+    pub schema: SchemaRef,
+    /// The expressions of computed columns, by index in `schema`, over the other columns.
+    pub computed: BTreeMap<usize, Expr>,
+    /// What a column is when an INSERT does not name it; NULL where nothing is said.
+    pub defaults: BTreeMap<usize, ast::Expr>,
+    /// The PRIMARY KEY, as indices in `schema`. A row that is inserted replaces one of the same key.
+    pub primary_key: Vec<usize>,
+    /// Rows are only ever inserted.
+    pub append_only: bool,
+    /// A row whose key is there already is not inserted, where an INSERT does not say otherwise.
+    pub keeps_old: bool,
+}
+
+impl StoredTable {
+    /// The indices of the columns that are inserted.
+    pub fn physical(&self) -> Vec<usize> {
+        (0..self.schema.fields().len()).filter(|i| !self.computed.contains_key(i)).collect()
+    }
 }
 
 impl TableDef {
@@ -115,6 +155,7 @@ impl Relation {
         match self {
             Self::Table(table) => &table.name,
             Self::View(view) | Self::MaterializedView(view, _) => &view.name,
+            Self::Stored(table, _) => &table.name,
         }
     }
 
@@ -123,15 +164,32 @@ impl Relation {
         match self {
             Self::Table(table) => Arc::clone(&table.schema),
             Self::View(view) | Self::MaterializedView(view, _) => Arc::new(view.plan.schema().as_arrow().clone()),
+            Self::Stored(table, _) => Arc::clone(&table.schema),
         }
     }
 
     /// What it is, as SHOW TABLES says it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Table(_) => "table",
+            Self::Table(_) | Self::Stored(..) => "table",
             Self::View(_) => "view",
             Self::MaterializedView(..) => "materialized view",
+        }
+    }
+
+    /// The rows that it holds, when it holds rows.
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        match self {
+            Self::MaterializedView(_, snapshot) | Self::Stored(_, snapshot) => Some(snapshot),
+            Self::Table(_) | Self::View(_) => None,
+        }
+    }
+
+    /// The relations that it reads.
+    pub fn references(&self) -> &[String] {
+        match self {
+            Self::View(view) | Self::MaterializedView(view, _) => &view.references,
+            Self::Table(_) | Self::Stored(..) => &[],
         }
     }
 
@@ -143,7 +201,9 @@ impl Relation {
                 table.description.readable.then(|| Arc::new(provider) as Arc<dyn TableProvider>)
             }
             Self::View(view) => Some(Arc::new(ViewTable::new(view.plan.clone(), None))),
-            Self::MaterializedView(_, snapshot) => Some(Arc::clone(snapshot) as Arc<dyn TableProvider>),
+            Self::MaterializedView(_, snapshot) | Self::Stored(_, snapshot) => {
+                Some(Arc::clone(snapshot) as Arc<dyn TableProvider>)
+            }
         }
     }
 }

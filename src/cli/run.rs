@@ -112,6 +112,7 @@ impl Run<'_> {
             for (script, parsed) in later.drain(..) {
                 self.execute(&engine, &mut printer, script, parsed).await?;
             }
+            engine.finish().await?;
         }
         self.sum_up(&progress);
         if let Some(failed) = progress.queries.iter().find_map(|q| q.failed.as_ref().map(|why| (q, why))) {
@@ -145,8 +146,7 @@ impl Run<'_> {
         let mut started = false;
         let mut later: Vec<Placed<'s>> = Vec::new();
         for (script, parsed) in self.statements() {
-            let reads = engine.is_snapshot(parsed);
-            if started && (reads || (!later.is_empty() && follows(&parsed.statement))) {
+            if started && (engine.awaits_streams(parsed) || (!later.is_empty() && follows(&parsed.statement))) {
                 later.push((script, parsed));
             } else {
                 started |= self.execute(engine, printer, script, parsed).await?;
@@ -267,7 +267,17 @@ fn needs_check<'a>(statements: impl Iterator<Item = &'a Statement>) -> bool {
 
 /// Whether a statement must keep its place behind a snapshot that waits for the queries to end.
 fn follows(statement: &Statement) -> bool {
-    matches!(statement, Statement::Show(_) | Statement::Describe(_) | Statement::Drop { .. })
+    matches!(
+        statement,
+        Statement::Show(_)
+            | Statement::Describe(_)
+            | Statement::Drop { .. }
+            | Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Flush
+            | Statement::Query(_)
+    )
 }
 
 #[cfg(test)]

@@ -103,6 +103,7 @@ impl EngineBuilder {
             stops: Mutex::default(),
             progress: Mutex::new(progress),
             pushed: Mutex::default(),
+            indexes: Mutex::default(),
             inline: self.inline,
         };
         Engine { shared: Arc::new(shared) }

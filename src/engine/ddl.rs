@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::{Engine, Outcome, View};
-use crate::catalog::{Columns, Relation, Snapshot, SqlFunction, TableDef, ViewDef, WatermarkDef, bind_columns};
+use crate::catalog::{Columns, Growth, Relation, Snapshot, SqlFunction, TableDef, ViewDef, WatermarkDef, bind_columns};
 use crate::connector::RelationSpec;
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::plan::{self, Purpose};
-use crate::runtime::{Contents, Output};
+use crate::runtime::{Contents, NewQuery, Output};
 use crate::settings::Options;
 use crate::sql::statement::{
     CreateFunction, CreateSink, CreateTable, CreateView, FunctionBody, Insert, Name, Query, RelationKind,
@@ -21,6 +21,9 @@ impl Engine {
         let tag = if create.kind == RelationKind::Source { "CREATE SOURCE" } else { "CREATE TABLE" };
         if let Some(done) = self.exists(&create.name, create.if_not_exists, create.or_replace, tag)? {
             return Ok(done);
+        }
+        if create.kind == RelationKind::Table && !create.options.contains("connector") {
+            return self.create_stored(create, check).await;
         }
         if let Some(like) = &create.like {
             return Err(Error::unsupported("CREATE TABLE … LIKE does not run yet")
@@ -40,10 +43,7 @@ impl Engine {
         self.catalog_mut().put(Relation::Table(Arc::new(table)))?;
         match &create.query {
             None => Ok(Outcome::Done(tag.to_owned())),
-            Some(query) => {
-                let insert = Insert { target: create.name.clone(), columns: Vec::new(), query: query.as_ref().clone() };
-                self.insert(&insert, check).await
-            }
+            Some(query) => self.insert(&Insert::all(&create.name, query), check).await,
         }
     }
 
@@ -51,10 +51,8 @@ impl Engine {
         if let Some(done) = self.exists(&create.name, create.if_not_exists, false, "CREATE SINK")? {
             return Ok(done);
         }
-        if let Some(into) = &create.into {
-            return Err(Error::unsupported("CREATE SINK … INTO a table does not run yet")
-                .at(into.span)
-                .help(format!("write INSERT INTO {} SELECT …", into.spelled)));
+        if create.into.is_some() {
+            return self.sink_into(create, check).await;
         }
         let inferred = match &create.query {
             Some(query) if create.columns.is_empty() => Some(self.output_schema(query)?),
@@ -73,20 +71,23 @@ impl Engine {
             options: create.options.clone(),
             query: None,
             like: None,
+            append_only: false,
+            on_conflict_keep: false,
         };
         let table = self.bind_table(&table, inferred)?;
         self.catalog_mut().put(Relation::Table(Arc::new(table)))?;
         match &create.query {
             None => Ok(Outcome::Done("CREATE SINK".to_owned())),
             Some(query) => {
-                let insert = Insert { target: create.name.clone(), columns: Vec::new(), query: query.as_ref().clone() };
-                self.insert(&insert, check).await
+                let insert = Insert::all(&create.name, query);
+                let planned = self.plan_insert(&insert)?;
+                self.start_insert(&insert, planned, true, check).await
             }
         }
     }
 
     /// The columns that a query gives.
-    fn output_schema(&self, query: &Query) -> Result<SchemaRef> {
+    pub(super) fn output_schema(&self, query: &Query) -> Result<SchemaRef> {
         self.declare_bare_names(query)?;
         let plan = self.catalog().bind(&query.query)?;
         Ok(Arc::new(plan.schema().as_arrow().clone()))
@@ -98,9 +99,9 @@ impl Engine {
         let Some(name) = options.get("connector").map(str::to_owned) else {
             let error =
                 Error::unsupported(format!("table '{}' names no connector", create.name.spelled)).at(create.name.span);
-            return Err(error.help("say where its rows come from or go to: WITH (connector = 'filesystem', path = '…')").help(
-                "tables that hold rows of their own do not run yet; a MATERIALIZED VIEW holds the result of a query",
-            ));
+            return Err(error
+                .help("say where its rows come from or go to: WITH (connector = 'filesystem', path = '…')")
+                .help("CREATE TABLE without a connector makes a table with rows of its own, for INSERT, UPDATE and DELETE"));
         };
         if !create.partitioned_by.is_empty() && !options.contains("partitioned_by") {
             let columns: Vec<&str> = create.partitioned_by.iter().map(|n| n.value.as_str()).collect();
@@ -172,7 +173,8 @@ impl Engine {
             let catalog = self.catalog();
             (catalog.bind(&query.query)?, catalog.references(&query.query)?)
         };
-        let def = ViewDef { name: create.name.value.clone(), query: query.clone(), plan: bound, references };
+        let name = create.name.value.clone();
+        let mut def = ViewDef { name, query: query.clone(), plan: bound, references, growth: None };
         if !create.materialized {
             if let Some(emit) = &query.emit {
                 return Err(Error::sql("a view has no EMIT: it is expanded where it is used")
@@ -185,8 +187,10 @@ impl Engine {
         }
         let plan = plan::plan(&self.catalog(), &query, Purpose::View, None)?;
         let schema: SchemaRef = Arc::new(def.plan.schema().as_arrow().clone());
+        no_column_twice(&schema, &create.name)?;
+        def.growth = Some(Growth { append_only: plan.append_only, key: plan.key.clone() });
         let contents = Arc::new(Mutex::new(Contents::new(Arc::clone(&schema), plan.append_only)?));
-        let snapshot = Arc::new(Snapshot::new(schema));
+        let snapshot = Arc::new(Snapshot::new(&def.name, schema));
         let notices = plan.notices.clone();
         if check {
             self.remove(&def.name).await?;
@@ -196,16 +200,24 @@ impl Engine {
         let session = self.catalog().session();
         let running = exec::Query::new(plan, &session).await?;
         self.remove(&def.name).await?;
+        let name = create.name.value.clone();
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
         let output = Output::View(Arc::clone(&contents));
-        driver.add(id, create.name.value.clone(), running, output, |table| self.source_setup(table))?;
+        let new = NewQuery { id, name: name.clone(), query: running, output, lives_on: true };
+        driver.add(new, |table| self.input_of(table))?;
         driver.wake().notify();
-        drop(driver);
-        let view = View { query: Some(id), contents };
-        self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).insert(create.name.value.clone(), view);
+        self.shared
+            .views
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.clone(), View { query: Some(id), contents });
         self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), snapshot))?;
-        Ok(Outcome::Started { query: id, name: create.name.value.clone(), notices })
+        if self.catalog().is_at_rest(&name) {
+            // All its rows are here: it is complete when the statement returns.
+            self.step_tables(&mut driver).await?;
+        }
+        Ok(Outcome::Started { query: id, name, notices })
     }
 
     pub(super) fn create_function(&self, create: &CreateFunction) -> Result<Outcome> {
@@ -246,6 +258,13 @@ impl Engine {
                 }
                 continue;
             }
+            if kind == RelationKind::Index {
+                let dropped = self.indexes().remove(&name.value).is_some();
+                if !dropped && !if_exists {
+                    return Err(Error::sql(format!("there is no index '{}'", name.spelled)).at(name.span));
+                }
+                continue;
+            }
             if self.catalog().get(&name.value).is_none() && if_exists {
                 continue;
             }
@@ -257,6 +276,7 @@ impl Engine {
                     .help("DROP … CASCADE drops them too"));
             }
             for dependent in dependents.into_iter().chain([name.value.clone()]) {
+                self.stop_readers(&dependent, cascade, name).await?;
                 self.remove(&dependent).await?;
             }
         }
@@ -267,6 +287,7 @@ impl Engine {
             RelationKind::View => "VIEW",
             RelationKind::MaterializedView => "MATERIALIZED VIEW",
             RelationKind::Function => "FUNCTION",
+            RelationKind::Index => "INDEX",
         };
         Ok(Outcome::Done(format!("DROP {what}")))
     }
@@ -278,22 +299,39 @@ impl Engine {
         let mut front = vec![name.to_owned()];
         while let Some(read) = front.pop() {
             for relation in catalog.relations() {
-                let (Relation::View(view) | Relation::MaterializedView(view, _)) = relation else { continue };
-                let is_late = view.name == Self::late_name(name);
-                if view.references.contains(&read) && !found.contains(&view.name) && !is_late {
-                    found.insert(0, view.name.clone());
-                    front.push(view.name.clone());
+                let view = relation.name();
+                let is_late = view == Self::late_name(name);
+                if relation.references().contains(&read) && !found.iter().any(|f| f == view) && !is_late {
+                    found.insert(0, view.to_owned());
+                    front.push(view.to_owned());
                 }
             }
         }
         found
     }
 
-    async fn remove(&self, name: &str) -> Result<()> {
-        let view = self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
-        if let Some(query) = view.and_then(|v| v.query) {
-            self.shared.driver.lock().await.stop(query)?;
+    /// Before a relation that holds rows goes: the queries that read it go with CASCADE only.
+    async fn stop_readers(&self, relation: &str, cascade: bool, name: &Name) -> Result<()> {
+        let mut driver = self.shared.driver.lock().await;
+        for (id, reader) in driver.readers(relation) {
+            if !cascade {
+                return Err(Error::sql(format!("'{relation}' is read by the query '{reader}' ({id})"))
+                    .at(name.span)
+                    .help("DROP … CASCADE stops it too"));
+            }
+            driver.stop(id)?;
         }
+        Ok(())
+    }
+
+    pub(super) async fn remove(&self, name: &str) -> Result<()> {
+        let view = self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        match view {
+            Some(View { query: Some(query), .. }) => drop(self.shared.driver.lock().await.stop(query)?),
+            Some(View { query: None, .. }) => self.shared.driver.lock().await.remove_table(name),
+            None => {}
+        }
+        self.indexes().retain(|_, on| on != name);
         self.catalog_mut().remove(name)?;
         let late = Self::late_name(name);
         self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).remove(&late);
@@ -302,7 +340,13 @@ impl Engine {
     }
 
     /// Whether a name is taken: an outcome when that is fine, an error when not.
-    fn exists(&self, name: &Name, if_not_exists: bool, or_replace: bool, tag: &str) -> Result<Option<Outcome>> {
+    pub(super) fn exists(
+        &self,
+        name: &Name,
+        if_not_exists: bool,
+        or_replace: bool,
+        tag: &str,
+    ) -> Result<Option<Outcome>> {
         if self.catalog().get(&name.value).is_none() {
             return Ok(None);
         }
@@ -325,13 +369,25 @@ impl Engine {
     }
 }
 
+/// What holds rows is read by the names of its columns: each is there once.
+pub(super) fn no_column_twice(schema: &Schema, name: &Name) -> Result<()> {
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    match names.iter().enumerate().find(|(n, column)| names[..*n].contains(column)) {
+        None => Ok(()),
+        Some((_, twice)) => Err(Error::sql(format!("'{}' has two columns named '{twice}'", name.spelled))
+            .at(name.span)
+            .help(format!("give one of them another name: … AS {twice}_2"))),
+    }
+}
+
 /// Whether DROP names what a relation is.
 fn check_kind(kind: RelationKind, relation: &Relation, name: &Name) -> Result<()> {
     let fits = match kind {
-        RelationKind::Table | RelationKind::Source | RelationKind::Sink => matches!(relation, Relation::Table(_)),
-        RelationKind::View => !matches!(relation, Relation::Table(_)),
+        RelationKind::Table => matches!(relation, Relation::Table(_) | Relation::Stored(..)),
+        RelationKind::Source | RelationKind::Sink => matches!(relation, Relation::Table(_)),
+        RelationKind::View => !matches!(relation, Relation::Table(_) | Relation::Stored(..)),
         RelationKind::MaterializedView => matches!(relation, Relation::MaterializedView(..)),
-        RelationKind::Function => true,
+        RelationKind::Function | RelationKind::Index => true,
     };
     if fits {
         return Ok(());

@@ -10,24 +10,36 @@ use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::format::OnError;
 use crate::plan::{self, IntervalPlan, Purpose};
-use crate::runtime::{Contents, Output, SourceSetup};
+use crate::runtime::{Contents, Input, NewQuery, Output, SourceSetup};
 use crate::sql::statement::{Insert, Query};
 
 impl Engine {
     pub(super) async fn insert(&self, insert: &Insert, check: bool) -> Result<Outcome> {
+        let stored = match self.catalog().get(&insert.target.value) {
+            Some(Relation::Stored(table, _)) => Some(Arc::clone(table)),
+            _ => None,
+        };
+        if let Some(table) = stored {
+            return self.insert_stored(table, insert, check).await;
+        }
         let planned = self.plan_insert(insert)?;
-        self.start_insert(insert, planned, check).await
+        self.start_insert(insert, planned, false, check).await
     }
 
     /// `EXECUTE STATEMENT SET`: every query is planned before the first is started.
     pub(super) async fn insert_all(&self, inserts: &[Insert], check: bool) -> Result<Outcome> {
-        let planned = inserts.iter().map(|i| self.plan_insert(i)).collect::<Result<Vec<_>>>()?;
+        let stored = |i: &Insert| matches!(self.catalog().get(&i.target.value), Some(Relation::Stored(..)));
+        let plan = |i: &Insert| if stored(i) { Ok(None) } else { self.plan_insert(i).map(Some) };
+        let planned = inserts.iter().map(plan).collect::<Result<Vec<_>>>()?;
         let mut notices = Vec::new();
         let mut names = Vec::new();
         let mut last = 0;
         for (insert, planned) in inserts.iter().zip(planned) {
-            if let Outcome::Started { query, name, notices: of_one } = self.start_insert(insert, planned, check).await?
-            {
+            let started = match planned {
+                Some(planned) => self.start_insert(insert, planned, false, check).await?,
+                None => self.insert(insert, check).await?,
+            };
+            if let Outcome::Started { query, name, notices: of_one } = started {
                 last = query;
                 names.push(name);
                 notices.extend(of_one);
@@ -36,7 +48,7 @@ impl Engine {
         Ok(Outcome::Started { query: last, name: names.join(", "), notices })
     }
 
-    fn plan_insert(&self, insert: &Insert) -> Result<(Arc<TableDef>, Schema, IntervalPlan)> {
+    pub(super) fn plan_insert(&self, insert: &Insert) -> Result<(Arc<TableDef>, Schema, IntervalPlan)> {
         self.declare_bare_names(&insert.query)?;
         let catalog = self.catalog();
         let table = match catalog.require(&insert.target)? {
@@ -69,7 +81,7 @@ impl Engine {
                 .help(format!("give all columns in order: {}", all.join(", "))));
             }
         }
-        let plan = plan::plan(&catalog, &insert.query, Purpose::Output, Some(&physical))?;
+        let plan = plan::plan(&catalog, &insert.query, Purpose::Output, Some((&physical).into()))?;
         let same_file = |name: &str| match catalog.get(name) {
             Some(Relation::Table(source)) => {
                 source.options.get("path").is_some_and(|p| table.options.get("path") == Some(p))
@@ -91,10 +103,12 @@ impl Engine {
         Ok((table, physical, plan))
     }
 
-    async fn start_insert(
+    /// Starts what was planned; `lives_on`: for as long as a stored table that it reads may change.
+    pub(super) async fn start_insert(
         &self,
         insert: &Insert,
         (table, physical, plan): (Arc<TableDef>, Schema, IntervalPlan),
+        lives_on: bool,
         check: bool,
     ) -> Result<Outcome> {
         let notices = self.notices(&plan, &insert.query);
@@ -113,19 +127,33 @@ impl Engine {
         spec.key = key;
         let sink = self.connector_of(&table)?.sink(&spec)?;
         let output = if at_end {
-            Output::AtEnd { sink, contents: Contents::new(Arc::clone(&schema), append_only)?, presenter, schema }
+            Output::AtEnd {
+                sink,
+                contents: Box::new(Contents::new(Arc::clone(&schema), append_only)?),
+                presenter,
+                schema,
+            }
         } else {
             Output::Sink(sink, presenter)
         };
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
-        driver.add(id, table.name.clone(), running, output, |table| self.source_setup(table))?;
+        let new = NewQuery { id, name: table.name.clone(), query: running, output, lives_on };
+        driver.add(new, |table| self.input_of(table))?;
         driver.wake().notify();
         Ok(Outcome::Started { query: id, name: table.name.clone(), notices })
     }
 
+    /// What the driver needs to know of a relation that a query reads.
+    pub(super) fn input_of(&self, name: &str) -> Result<Input> {
+        match self.catalog().get(name) {
+            Some(Relation::MaterializedView(..) | Relation::Stored(..)) => Ok(Input::Relation(name.to_owned())),
+            _ => self.source_setup(name).map(Input::Source),
+        }
+    }
+
     /// What the driver needs to read a table.
-    pub(super) fn source_setup(&self, name: &str) -> Result<SourceSetup> {
+    fn source_setup(&self, name: &str) -> Result<SourceSetup> {
         let table = match self.catalog().get(name) {
             Some(Relation::Table(table)) => Arc::clone(table),
             _ => return Err(Error::internal(format!("no table '{name}' to read"))),
@@ -160,9 +188,5 @@ impl Engine {
 
 /// Whether the query has no EMIT and all its inputs end by themselves.
 fn ends(catalog: &crate::catalog::Catalog, plan: &IntervalPlan, query: &Query) -> bool {
-    query.emit.is_none()
-        && plan.sources.iter().all(|s| match catalog.get(&s.table) {
-            Some(Relation::Table(table)) => table.description.bounded && !table.description.live,
-            _ => false,
-        })
+    query.emit.is_none() && plan.sources.iter().all(|s| catalog.is_bounded(&s.table))
 }

@@ -79,7 +79,7 @@ impl Engine {
     pub(super) fn put_states(&self, calls: &[StateCall], driver: &Driver, query: &Query) -> Result<()> {
         for call in calls {
             let rows = driver.state_rows(&call.name).map_err(|e| e.at(call.span))?.rows;
-            let snapshot = Arc::new(Snapshot::new(rows.schema()));
+            let snapshot = Arc::new(Snapshot::new(&call.relation, rows.schema()));
             snapshot.set(vec![rows]);
             let source = provider_as_source(Arc::clone(&snapshot) as Arc<dyn datafusion::catalog::TableProvider>);
             let def = ViewDef {
@@ -87,6 +87,7 @@ impl Engine {
                 query: query.clone(),
                 plan: LogicalPlanBuilder::scan(TableReference::bare(call.relation.clone()), source, None)?.build()?,
                 references: Vec::new(),
+                growth: None,
             };
             self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), snapshot))?;
         }

@@ -34,15 +34,17 @@ impl Engine {
             query: Query { query: no_rows()?, emit: None },
             plan: LogicalPlanBuilder::scan(
                 name.as_str(),
-                datafusion::datasource::provider_as_source(Arc::new(Snapshot::new(Arc::clone(&schema)))),
+                datafusion::datasource::provider_as_source(Arc::new(Snapshot::new(&name, Arc::clone(&schema)))),
                 None,
             )?
             .build()?,
             references: vec![table.to_owned()],
+            growth: None,
         };
         let contents = Arc::new(Mutex::new(Contents::new(Arc::clone(&schema), true)?));
+        let snapshot = Arc::new(Snapshot::new(&name, schema));
         self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).insert(name, View { query: None, contents });
-        self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), Arc::new(Snapshot::new(schema))))
+        self.catalog_mut().put(Relation::MaterializedView(Arc::new(def), snapshot))
     }
 
     /// Keeps the late rows of an interval.

@@ -6,6 +6,7 @@
 mod builder;
 mod control;
 mod ddl;
+mod dml;
 mod insert;
 mod inspect;
 mod late;
@@ -13,6 +14,7 @@ mod outcome;
 mod push;
 mod select;
 mod show;
+mod stored;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -57,6 +59,8 @@ struct Shared {
     /// Queries to stop, asked for while the driver is at work.
     stops: Mutex<Vec<u64>>,
     progress: Mutex<Progress>,
+    /// The names of indexes, and what each is on.
+    indexes: Mutex<BTreeMap<String, String>>,
     /// The connectors of push tables, by table.
     pushed: Mutex<BTreeMap<String, ConnectorRef>>,
     /// Sources are read on the driver's thread.
@@ -124,6 +128,12 @@ impl Engine {
                 self.drop_relations(*kind, *if_exists, names, *cascade).await
             }
             Statement::Insert(insert) => self.insert(insert, check).await,
+            Statement::Update(update) => self.update(update, check).await,
+            Statement::Delete(delete) => self.delete(delete, check).await,
+            Statement::Flush => self.flush(check).await,
+            Statement::CreateIndex { name, if_not_exists, on, columns } => {
+                self.create_index(name, *if_not_exists, on, columns)
+            }
             Statement::StatementSet(inserts) => self.insert_all(inserts, check).await,
             Statement::Query(query) => self.select(query, outputs, check).await,
             Statement::Subscribe(query) => self.subscribe(query, outputs, check).await,
@@ -147,6 +157,34 @@ impl Engine {
             Statement::Query(query) => self.reads_no_stream(query),
             _ => false,
         }
+    }
+
+    /// Whether a statement reads, once, views that streams may still change: a script runs it when its streams have ended.
+    pub fn awaits_streams(&self, parsed: &Parsed) -> bool {
+        match &parsed.statement {
+            Statement::Query(query) => self.reads_no_stream(query) && !self.is_at_rest(query),
+            Statement::Insert(insert) => {
+                let stored = matches!(self.catalog().get(&insert.target.value), Some(Relation::Stored(..)));
+                stored && self.reads_no_stream(&insert.query) && !self.is_at_rest(&insert.query)
+            }
+            _ => false,
+        }
+    }
+
+    /// No more statements will come: queries that wait for tables to be changed end, and their outputs are completed.
+    ///
+    /// # Errors
+    /// When a query fails in its last interval.
+    pub async fn finish(&self) -> Result<()> {
+        let mut driver = self.shared.driver.lock().await;
+        driver.drain();
+        while driver.is_running() {
+            let report = self.step_and_fail(&mut driver).await?;
+            if report.interval.is_none() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Runs one interval over what the sources have; nothing runs when there is nothing to do.

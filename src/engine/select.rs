@@ -7,6 +7,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -16,7 +17,7 @@ use crate::catalog::Relation;
 use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::plan::{self, Purpose};
-use crate::runtime::{Contents, Output};
+use crate::runtime::{Contents, Driver, NewQuery, Output};
 use crate::sql::statement::{Emit, EmitMode, Name, Query};
 
 impl Engine {
@@ -62,9 +63,10 @@ impl Engine {
         let append_only = plan.append_only;
         let bounded = {
             let catalog = self.catalog();
-            plan.sources
-                .iter()
-                .all(|s| matches!(catalog.get(&s.table), Some(Relation::Table(t)) if t.description.bounded))
+            plan.sources.iter().all(|s| match catalog.get(&s.table) {
+                Some(Relation::Table(table)) => table.description.bounded,
+                _ => catalog.is_bounded(&s.table),
+            })
         };
         let key = plan.key.clone();
         let running = exec::Query::new(plan, &session).await?;
@@ -74,7 +76,12 @@ impl Engine {
             OutputInfo { query: id, schema: Arc::clone(&schema), key, append_only: append_only || at_end, bounded };
         let sink = outputs.open(&info)?;
         let output = if at_end {
-            Output::AtEnd { sink, contents: Contents::new(Arc::clone(&schema), append_only)?, presenter, schema }
+            Output::AtEnd {
+                sink,
+                contents: Box::new(Contents::new(Arc::clone(&schema), append_only)?),
+                presenter,
+                schema,
+            }
         } else {
             Output::Sink(sink, presenter)
         };
@@ -83,18 +90,24 @@ impl Engine {
             name.truncate(cut);
             name.push('…');
         }
-        driver.add(id, name, running, output, |table| self.source_setup(table))?;
+        driver.add(NewQuery { id, name, query: running, output, lives_on: false }, |table| self.input_of(table))?;
         driver.wake().notify();
         Ok(Outcome::Live { query: id, notices })
     }
 
-    /// Whether a query reads materialized views (or nothing) only.
+    /// Whether all that a query reads comes from the rows of stored tables, and so is complete at any time.
+    pub(super) fn is_at_rest(&self, query: &Query) -> bool {
+        let catalog = self.catalog();
+        catalog.references(&query.query).is_ok_and(|names| names.iter().all(|name| catalog.is_at_rest(name)))
+    }
+
+    /// Whether a query reads only relations that hold rows (or nothing).
     pub(super) fn reads_no_stream(&self, query: &Query) -> bool {
         let catalog = self.catalog();
         let Ok(mut front) = catalog.references(&query.query) else { return false };
         while let Some(name) = front.pop() {
             match catalog.get(&name) {
-                Some(Relation::MaterializedView(..)) => {}
+                Some(Relation::MaterializedView(..) | Relation::Stored(..)) => {}
                 Some(Relation::View(view)) => front.extend(view.references.iter().cloned()),
                 // An unknown name may be a bare file or socket.
                 Some(Relation::Table(_)) | None => return false,
@@ -107,10 +120,9 @@ impl Engine {
     async fn snapshot(&self, query: &Query, states: &[StateCall]) -> Result<(SchemaRef, Vec<RecordBatch>)> {
         // Between intervals until the plan holds its rows, so that every view is of the same one, and no other SELECT
         // brings its own meanwhile.
-        let driver = self.shared.driver.lock().await;
-        let filled = self.put_states(states, &driver, query);
-        let planned = match filled {
-            Ok(()) => self.plan_snapshot(query).await,
+        let mut driver = self.shared.driver.lock().await;
+        let planned = match self.put_states(states, &driver, query) {
+            Ok(()) => self.plan_snapshot(&mut driver, query).await,
             Err(error) => Err(error),
         };
         self.drop_states(states)?;
@@ -120,44 +132,72 @@ impl Engine {
         Ok((schema, batches))
     }
 
-    /// The plan of a snapshot, which holds the rows of the views.
-    async fn plan_snapshot(&self, query: &Query) -> Result<(SchemaRef, Arc<dyn ExecutionPlan>, SessionState)> {
-        let read = self.views_read(query)?;
+    /// The plan of a snapshot, which holds the rows that it reads.
+    async fn plan_snapshot(
+        &self,
+        driver: &mut Driver,
+        query: &Query,
+    ) -> Result<(SchemaRef, Arc<dyn ExecutionPlan>, SessionState)> {
+        let plan = self.catalog().bind(&query.query)?;
+        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        let (physical, session) = self.over_rows(driver, &plan, query).await?;
+        Ok((schema, physical, session))
+    }
+
+    /// The answer of a plan that was bound from this query, over the rows as they are; the driver stands still until it is there.
+    pub(super) async fn answer(
+        &self,
+        driver: &mut Driver,
+        plan: &LogicalPlan,
+        query: &Query,
+    ) -> Result<(SchemaRef, Vec<RecordBatch>)> {
+        let (physical, session) = self.over_rows(driver, plan, query).await?;
+        let batches = datafusion::physical_plan::collect(physical, session.task_ctx()).await?;
+        Ok((Arc::new(plan.schema().as_arrow().clone()), batches))
+    }
+
+    /// A physical plan that holds the rows of the relations that the query reads, and a session to run it in.
+    async fn over_rows(
+        &self,
+        _between_intervals: &mut Driver,
+        plan: &LogicalPlan,
+        query: &Query,
+    ) -> Result<(Arc<dyn ExecutionPlan>, SessionState)> {
+        let read = self.relations_read(query)?;
         for (name, view) in self.shared.views.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if let Some(Relation::MaterializedView(_, snapshot)) =
-                self.catalog().get(name).filter(|_| read.contains(name))
+            if let Some(snapshot) =
+                self.catalog().get(name).and_then(Relation::snapshot).filter(|_| read.contains(name))
             {
                 snapshot.set(view.contents.lock().unwrap_or_else(PoisonError::into_inner).rows()?);
             }
         }
-        let (plan, session) = {
+        let session = {
             let catalog = self.catalog();
             catalog.clock().set(self.shared.host.clock.now());
-            (catalog.bind(&query.query)?, catalog.session())
+            catalog.session()
         };
         // A snapshot is a plain query over tables: it needs the rules (sorts under OVER, for one) that streams go without.
         let session = SessionStateBuilder::new_from_existing(session)
             .with_physical_optimizer_rules(PhysicalOptimizer::new().rules)
             .build();
-        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
-        let physical = session.create_physical_plan(&plan).await?;
+        let physical = session.create_physical_plan(plan).await?;
         for name in &read {
-            if let Some(Relation::MaterializedView(_, snapshot)) = self.catalog().get(name) {
+            if let Some(snapshot) = self.catalog().get(name).and_then(Relation::snapshot) {
                 snapshot.set(Vec::new());
             }
         }
-        Ok((schema, physical, session))
+        Ok((physical, session))
     }
 
-    /// The materialized views that a query reads, through views too.
-    fn views_read(&self, query: &Query) -> Result<BTreeSet<String>> {
+    /// The relations that hold rows and that a query reads, through views too.
+    fn relations_read(&self, query: &Query) -> Result<BTreeSet<String>> {
         let catalog = self.catalog();
         let mut front = catalog.references(&query.query)?;
         let mut read = BTreeSet::new();
         while let Some(name) = front.pop() {
             match catalog.get(&name) {
                 Some(Relation::View(view)) => front.extend(view.references.iter().cloned()),
-                Some(Relation::MaterializedView(..)) => drop(read.insert(name)),
+                Some(Relation::MaterializedView(..) | Relation::Stored(..)) => drop(read.insert(name)),
                 _ => {}
             }
         }
@@ -187,6 +227,8 @@ impl Engine {
                 options,
                 query: None,
                 like: None,
+                append_only: false,
+                on_conflict_keep: false,
             };
             let place = self.catalog().place_of(&query.query, &name);
             let table = self.bind_table(&create, None).map_err(|e| {

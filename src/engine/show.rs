@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 use super::{Engine, Outcome};
-use crate::catalog::{Relation, TableDef};
+use crate::catalog::{Relation, StoredTable, TableDef};
 use crate::error::{Error, Result};
 use crate::plan::{self, Purpose};
 use crate::settings::{NAMES, Settings};
@@ -69,6 +69,7 @@ impl Engine {
             Show::Create(name) => {
                 let ddl = match self.catalog().require(name)? {
                     Relation::Table(table) => table_ddl(table),
+                    Relation::Stored(table, _) => stored_ddl(table),
                     Relation::View(view) => format!("CREATE VIEW {} AS {}", quoted(&view.name), view.query.query),
                     Relation::MaterializedView(view, _) => {
                         format!("CREATE MATERIALIZED VIEW {} AS {}", quoted(&view.name), view.query.query)
@@ -115,6 +116,11 @@ impl Engine {
                     ));
                 }
             }
+            if let Relation::Stored(table, _) = relation {
+                notes.extend(table.computed.get(&i).map(|expr| format!("AS {expr}")));
+                notes.extend(table.defaults.get(&i).map(|expr| format!("DEFAULT {expr}")));
+                notes.extend(table.primary_key.contains(&i).then(|| "PRIMARY KEY".to_owned()));
+            }
             let null = if f.is_nullable() { "YES" } else { "NO" };
             vec![crate::format::spelling(f).to_owned(), type_name(f.data_type()), null.to_owned(), notes.join("; ")]
         };
@@ -147,7 +153,7 @@ impl Engine {
             let plan = catalog.session().optimize(&catalog.bind(&query.query)?)?;
             format!("Snapshot: runs once over views\n{}\n", plan.display_indent())
         } else {
-            let plan = plan::plan(&self.catalog(), query, purpose, target.as_ref())?;
+            let plan = plan::plan(&self.catalog(), query, purpose, target.as_ref().map(Into::into))?;
             plan::explain(&plan)
         };
         if verbose {
@@ -207,6 +213,27 @@ fn table_ddl(table: &TableDef) -> String {
         lines.join(",\n  "),
         options.join(",\n  ")
     )
+}
+
+/// The DDL of a table with rows of its own.
+fn stored_ddl(table: &StoredTable) -> String {
+    let name = |i: &usize| quoted(crate::format::spelling(table.schema.field(*i)));
+    let mut lines = Vec::new();
+    for (i, field) in table.schema.fields().iter().enumerate() {
+        let null = if field.is_nullable() { "" } else { " NOT NULL" };
+        let default = table.defaults.get(&i).map(|e| format!(" DEFAULT {e}")).unwrap_or_default();
+        lines.push(match table.computed.get(&i) {
+            Some(expr) => format!("{} AS {expr}", name(&i)),
+            None => format!("{} {}{null}{default}", name(&i), type_name(field.data_type())),
+        });
+    }
+    if !table.primary_key.is_empty() {
+        let key = table.primary_key.iter().map(name).collect::<Vec<_>>().join(", ");
+        lines.push(format!("PRIMARY KEY ({key})"));
+    }
+    let append_only = if table.append_only { " APPEND ONLY" } else { "" };
+    let keeps = if table.keeps_old { " ON CONFLICT DO NOTHING" } else { "" };
+    format!("CREATE TABLE {} (\n  {}\n){append_only}{keeps}", quoted(&table.name), lines.join(",\n  "))
 }
 
 /// A name as SQL text: quoted unless it is plain lower case.

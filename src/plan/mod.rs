@@ -110,11 +110,26 @@ pub enum Purpose {
     Output,
 }
 
-/// Plans a query; `target` are the columns it is inserted into, by position.
+/// What a query is inserted into.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The columns that take the query's, by position.
+    pub columns: &'a Schema,
+    /// What makes whole rows of these columns, step by step: the columns that are not inserted.
+    pub then: &'a [Vec<Expr>],
+}
+
+impl<'a> From<&'a Schema> for Target<'a> {
+    fn from(columns: &'a Schema) -> Self {
+        Self { columns, then: &[] }
+    }
+}
+
+/// Plans a query; `target` is what it is inserted into.
 ///
 /// # Errors
 /// What is wrong with the query, or what of it does not run yet and what to write instead; with its place.
-pub fn plan(catalog: &Catalog, query: &Query, purpose: Purpose, target: Option<&Schema>) -> Result<IntervalPlan> {
+pub fn plan(catalog: &Catalog, query: &Query, purpose: Purpose, target: Option<Target<'_>>) -> Result<IntervalPlan> {
     let bound = catalog.bind(&query.query)?;
     let bound = match target {
         Some(target) => fit(bound, target, query)?,
@@ -125,13 +140,25 @@ pub fn plan(catalog: &Catalog, query: &Query, purpose: Purpose, target: Option<&
 }
 
 /// A query's result as rows of a table: its columns by position, cast to the table's types.
-fn fit(plan: LogicalPlan, target: &Schema, query: &Query) -> Result<LogicalPlan> {
-    let (given, wanted) = (plan.schema().fields().len(), target.fields().len());
+///
+/// # Errors
+/// When there are more or fewer columns, or a type that does not fit.
+pub fn fit(plan: LogicalPlan, target: Target<'_>, query: &Query) -> Result<LogicalPlan> {
+    let (given, wanted) = (plan.schema().fields().len(), target.columns.fields().len());
     if given != wanted {
         return Err(Error::sql(format!("the query has {given} columns, but {wanted} are inserted into"))
             .at(query.query.span().into())
             .help("name the columns: INSERT INTO t (a, b) SELECT …"));
     }
+    if target.then.is_empty() {
+        return cast(plan, target.columns, query, true);
+    }
+    let cast = cast(plan, target.columns, query, false)?;
+    target.then.iter().try_fold(cast, |plan, step| Ok(LogicalPlanBuilder::from(plan).project(step.clone())?.build()?))
+}
+
+/// The columns under the names and with the types of the target; `ordered`: ORDER BY and LIMIT are to stay at the top.
+fn cast(plan: LogicalPlan, target: &Schema, query: &Query, ordered: bool) -> Result<LogicalPlan> {
     let schema = Arc::clone(plan.schema());
     let column = |((qualifier, field), to): ((Option<&TableReference>, &Arc<Field>), &Arc<Field>)| {
         let column = Expr::Column(Column::from((qualifier, field)));
@@ -142,7 +169,7 @@ fn fit(plan: LogicalPlan, target: &Schema, query: &Query) -> Result<LogicalPlan>
     let exprs = schema.iter().zip(target.fields()).map(column).collect::<Result<Vec<_>>>()?;
     // ORDER BY and LIMIT stay at the top, where they are looked for.
     match plan {
-        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) => {
+        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) if ordered => {
             let mut pairs = schema.fields().iter().zip(target.fields());
             match pairs.find(|(given, wanted)| given.data_type() != wanted.data_type()) {
                 None => Ok(plan),

@@ -27,7 +27,7 @@ use super::attribute::{Attribute, WindowId};
 use super::locate::{Clause, locate};
 use super::operator::{LimitOperator, Operator, OperatorId, OperatorNode, SourceOperator};
 use super::{IntervalPlan, Presentation, Purpose, ROW_WATERMARK, SourceUse, StatefulOperator};
-use crate::catalog::{Catalog, Relation, TableDef, WindowNode, stream_name};
+use crate::catalog::{Catalog, Relation, TableDef, WindowNode, snapshot_name, stream_name};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
 use crate::sql::statement::{EmitMode, Query};
@@ -262,13 +262,7 @@ impl Rewriter<'_> {
     }
 
     fn scan(&mut self, scan: &TableScan, want_watermark: bool) -> Result<Stream> {
-        let Some(name) = stream_name(scan) else {
-            return Err(Error::unsupported(format!(
-                "'{}' is a materialized view: a continuous query can't read it yet",
-                scan.table_name
-            ))
-            .help("make it a plain VIEW, or SELECT from it on its own: that gives a snapshot"));
-        };
+        let Some(name) = stream_name(scan) else { return self.held(scan) };
         let Some(Relation::Table(table)) = self.catalog.get(&name) else {
             return Err(Error::internal(format!("no table '{name}'")));
         };
@@ -297,6 +291,47 @@ impl Rewriter<'_> {
             attributes: columns.iter().map(attribute).collect(),
             sources: BTreeSet::from([source]),
             key: None,
+            session: None,
+        })
+    }
+
+    /// A relation that holds rows: its rows in the first interval, and then what changes in it.
+    fn held(&mut self, scan: &TableScan) -> Result<Stream> {
+        let name = snapshot_name(scan).unwrap_or_default();
+        let (append_only, key) = match self.catalog.get(&name) {
+            Some(Relation::Stored(table, _)) => {
+                let key = Some(table.primary_key.clone()).filter(|key| !key.is_empty());
+                (table.append_only, key)
+            }
+            Some(Relation::MaterializedView(view, _)) => match &view.growth {
+                Some(growth) => (growth.append_only, growth.key.clone()),
+                None => {
+                    return Err(Error::unsupported(format!("a continuous query can't read '{name}'"))
+                        .help("SELECT from it on its own: that gives a snapshot"));
+                }
+            },
+            _ => return Err(Error::internal(format!("no relation '{}' that holds rows", scan.table_name))),
+        };
+        let columns: Vec<usize> =
+            scan.projection.clone().unwrap_or_else(|| (0..scan.source.schema().fields().len()).collect());
+        let source = self.source(&name, &columns);
+        let mut schema = scan.projected_schema.as_ref().clone();
+        if !append_only {
+            schema = with_hidden(&schema, WEIGHT_COLUMN)?;
+        }
+        let key = key.and_then(|key| key.iter().map(|k| columns.iter().position(|c| c == k)).collect());
+        let of_scan = scan.source.schema();
+        let operator = Operator::Source(SourceOperator {
+            source,
+            table: name,
+            columns: columns.iter().map(|i| of_scan.field(*i).name().clone()).collect(),
+            row_watermark: false,
+        });
+        Ok(Stream {
+            plan: node(operator, None, schema),
+            attributes: vec![Attribute::Plain; columns.len()],
+            sources: BTreeSet::from([source]),
+            key,
             session: None,
         })
     }
@@ -361,14 +396,13 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Whether every table that a plan reads ends by itself.
+    /// Whether everything that a plan reads ends by itself.
     fn is_bounded(&self, plan: &LogicalPlan) -> Result<bool> {
         let mut bounded = true;
         plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node {
-                bounded &= stream_name(scan).is_some_and(|name| {
-                    matches!(self.catalog.get(&name), Some(Relation::Table(t)) if t.description.bounded && !t.description.live)
-                });
+                let name = stream_name(scan).or_else(|| snapshot_name(scan));
+                bounded &= name.is_some_and(|name| self.catalog.is_bounded(&name));
             }
             Ok(TreeNodeRecursion::Continue)
         })?;

@@ -1,8 +1,12 @@
-//! The contents of a view: rows that came, less rows that left.
+//! The contents of a relation that holds rows, a view or a stored table: rows that came, less rows that left.
 
-use arrow::array::RecordBatch;
+mod keyed;
+
+use arrow::array::{Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 
+use self::keyed::Keyed;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::state::KeyIndex;
@@ -18,6 +22,17 @@ enum Rows {
     Appended(Vec<RecordBatch>),
     /// Rows that come and go are counted.
     Counted { index: KeyIndex, weights: Vec<i64> },
+    /// One row for each key.
+    Keyed(Keyed),
+}
+
+/// What becomes of a row whose key is there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It takes the place of the old one.
+    Replace,
+    /// The old one stays.
+    Keep,
 }
 
 impl Contents {
@@ -35,6 +50,67 @@ impl Contents {
         Ok(Self { schema, rows })
     }
 
+    /// Nothing yet; one row for each value of these columns.
+    ///
+    /// # Errors
+    /// When a column has a type that can't be held.
+    pub fn keyed(schema: SchemaRef, key: &[usize]) -> Result<Self> {
+        let rows = Rows::Keyed(Keyed::new(&schema, key)?);
+        Ok(Self { schema, rows })
+    }
+
+    /// Inserts rows; the change that this makes. Of rows with the same key the last one counts.
+    ///
+    /// # Errors
+    /// When the columns are of other types.
+    pub fn insert(&mut self, rows: RecordBatch, on_conflict: OnConflict) -> Result<Change> {
+        if let Rows::Keyed(keyed) = &mut self.rows {
+            return keyed.insert(&rows, on_conflict);
+        }
+        let change = Change::append(rows);
+        self.apply(&change)?;
+        Ok(change)
+    }
+
+    /// Removes rows, those of them that are there; the change that this makes.
+    ///
+    /// # Errors
+    /// When the columns are of other types, or rows are never removed from here.
+    pub fn remove(&mut self, rows: &RecordBatch) -> Result<Change> {
+        let present = match &mut self.rows {
+            Rows::Appended(_) => return Err(Error::internal("rows never leave this table")),
+            Rows::Keyed(keyed) => return keyed.remove(rows),
+            Rows::Counted { index, weights } => {
+                let mut left = std::collections::HashMap::new();
+                let found = index.find(rows.columns(), rows.num_rows())?;
+                let there = |(row, slot): (usize, Option<u32>)| {
+                    let slot = slot?;
+                    let left = left.entry(slot).or_insert_with(|| weights[slot as usize]);
+                    *left -= 1;
+                    (*left >= 0).then_some(row as u32)
+                };
+                UInt32Array::from_iter_values(found.into_iter().enumerate().filter_map(there))
+            }
+        };
+        let batch = take_record_batch(rows, &present)?;
+        let weights = Some(Int64Array::from(vec![-1; batch.num_rows()]));
+        let change = Change { batch, weights };
+        self.apply(&change)?;
+        Ok(change)
+    }
+
+    /// For each of these rows the one that has its key now, where there is one: their places, and the rows that are there.
+    /// Without a key there is none.
+    ///
+    /// # Errors
+    /// When the columns are of other types.
+    pub fn same_key(&self, rows: &RecordBatch) -> Result<(Vec<u32>, RecordBatch)> {
+        match &self.rows {
+            Rows::Keyed(keyed) => keyed.same_key(rows),
+            _ => Ok((Vec::new(), RecordBatch::new_empty(self.schema.clone()))),
+        }
+    }
+
     /// Applies a change.
     ///
     /// # Errors
@@ -42,6 +118,7 @@ impl Contents {
     pub fn apply(&mut self, change: &Change) -> Result<()> {
         match &mut self.rows {
             Rows::Appended(batches) => batches.push(change.batch.clone()),
+            Rows::Keyed(_) => return Err(Error::internal("rows with a key are inserted and removed")),
             Rows::Counted { index, weights } => {
                 let slots = index.insert(change.batch.columns(), change.num_rows())?;
                 weights.resize(index.capacity(), 0);
@@ -70,6 +147,7 @@ impl Contents {
     pub fn rows(&self) -> Result<Vec<RecordBatch>> {
         match &self.rows {
             Rows::Appended(batches) => Ok(batches.clone()),
+            Rows::Keyed(keyed) => Ok(keyed.rows()?.into_iter().collect()),
             Rows::Counted { index, weights } => {
                 let mut live: Vec<u32> = index.slots().collect();
                 live.sort_unstable();
@@ -105,6 +183,7 @@ impl Contents {
                 batches.iter().map(RecordBatch::get_array_memory_size).sum(),
             ),
             Rows::Counted { index, weights } => (index.len(), index.bytes() + weights.capacity() * 8),
+            Rows::Keyed(keyed) => keyed.size(),
         }
     }
 }

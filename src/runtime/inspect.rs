@@ -1,6 +1,7 @@
 //! Looking into a running query: what each operator holds, and how much of it.
 
-use super::driver::{Driver, RunningQuery};
+use super::driver::Driver;
+use super::running::RunningQuery;
 use crate::error::{Error, Result, nearest};
 use crate::exec::StateRows;
 

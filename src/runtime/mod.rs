@@ -12,12 +12,15 @@ mod ingest;
 mod inspect;
 mod output;
 mod progress;
+mod relation;
+mod running;
 mod source;
 
-pub use contents::Contents;
-pub use driver::{Driver, StepReport};
+pub use contents::{Contents, OnConflict};
+pub use driver::{Driver, Input, StepReport};
 pub use feed::Wake;
 pub use inspect::OperatorReport;
 pub use output::Output;
 pub use progress::{Progress, QueryProgress, SourceProgress};
+pub use running::NewQuery;
 pub use source::{Opener, SourceSetup};

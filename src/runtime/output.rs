@@ -16,14 +16,16 @@ use crate::time::IntervalId;
 pub enum Output {
     /// To a sink, each interval; a presenter orders the rows of an interval.
     Sink(Box<dyn Sink>, Option<Presenter>),
-    /// Into a view.
+    /// Into a view, whose readers are told by the driver.
     View(Arc<Mutex<Contents>>),
+    /// Into a table with rows of its own, with the next interval: the driver writes them.
+    Table(String),
     /// To a sink, once, when the query has ended: the finished result.
     AtEnd {
         /// Where it goes.
         sink: Box<dyn Sink>,
         /// The result so far.
-        contents: Contents,
+        contents: Box<Contents>,
         /// How it is ordered and cut.
         presenter: Option<Presenter>,
         /// Its columns.
@@ -50,6 +52,7 @@ impl Output {
                 let mut contents = contents.lock().unwrap_or_else(PoisonError::into_inner);
                 changes.iter().try_for_each(|c| contents.apply(c))
             }
+            Self::Table(_) => Ok(()),
             Self::AtEnd { contents, .. } => changes.iter().try_for_each(|c| contents.apply(c)),
         }
     }
@@ -58,7 +61,7 @@ impl Output {
     pub(super) fn close(&mut self, interval: IntervalId) -> Result<u64> {
         match self {
             Self::Sink(sink, _) => sink.close().map(|()| 0),
-            Self::View(_) => Ok(0),
+            Self::View(_) | Self::Table(_) => Ok(0),
             Self::AtEnd { sink, contents, presenter, schema } => {
                 let rows = contents.rows()?;
                 let rows = match presenter {

@@ -64,8 +64,28 @@ pub(super) fn select_all(relation: TableFactor) -> Box<Query> {
     select_all_where(vec![TableWithJoins { relation, joins: vec![] }], None)
 }
 
+/// `SELECT items FROM relation AS alias, others WHERE selection`.
+pub fn select_from(
+    relation: Ident,
+    relation_alias: Option<Ident>,
+    others: Vec<TableWithJoins>,
+    selection: Option<Expr>,
+    items: Vec<SelectItem>,
+) -> Box<Query> {
+    let mut factor = table(ObjectName::from(vec![relation]));
+    if let TableFactor::Table { alias: slot, .. } = &mut factor {
+        *slot = relation_alias.map(alias);
+    }
+    let first = TableWithJoins { relation: factor, joins: vec![] };
+    select(std::iter::once(first).chain(others).collect(), selection, items)
+}
+
 /// `SELECT * FROM from WHERE selection`.
 pub(super) fn select_all_where(from: Vec<TableWithJoins>, selection: Option<Expr>) -> Box<Query> {
+    select(from, selection, vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())])
+}
+
+fn select(from: Vec<TableWithJoins>, selection: Option<Expr>, projection: Vec<SelectItem>) -> Box<Query> {
     let select = Select {
         select_token: AttachedToken::empty(),
         optimizer_hints: vec![],
@@ -73,7 +93,7 @@ pub(super) fn select_all_where(from: Vec<TableWithJoins>, selection: Option<Expr
         select_modifiers: None,
         top: None,
         top_before_distinct: false,
-        projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
+        projection,
         exclude: None,
         into: None,
         from,

@@ -17,12 +17,9 @@ pub(super) fn refused(what: &str, help: &str, span: Span) -> Statement {
 
 /// Statements by their first words, that are not run.
 const NOT_YET: &[(&[&str], &str, &str)] = &[
-    (&["UPDATE"], "UPDATE", "rows come from sources; write a query that says what you want to see"),
-    (&["DELETE"], "DELETE", "rows come from sources; filter them with WHERE"),
-    (&["MERGE"], "MERGE", "write INSERT INTO … SELECT"),
-    (&["UPSERT"], "UPSERT", "write INSERT INTO; a PRIMARY KEY in the sink's DDL makes it upsert"),
+    (&["MERGE"], "MERGE", "write INSERT INTO … SELECT … ON CONFLICT DO UPDATE SET …"),
+    (&["UPSERT"], "UPSERT", "write INSERT INTO; a PRIMARY KEY in the table's DDL makes it upsert"),
     (&["REPLACE"], "REPLACE", "write CREATE OR REPLACE or INSERT INTO"),
-    (&["TRUNCATE"], "TRUNCATE", "DROP and CREATE it again"),
     (&["ALTER"], "ALTER", "DROP and CREATE it again"),
     (&["COPY"], "COPY", "CREATE TABLE … WITH ('connector' = 'filesystem', …) reads and writes files"),
     (&["USE"], "USE", "there is one catalog, so names need no prefix"),
@@ -95,6 +92,13 @@ pub(super) fn not_yet_inside(cursor: &Cursor<'_>) -> Option<Statement> {
         return Some(refused(found.0, found.1, found.2));
     }
     None
+}
+
+/// `FLUSH`.
+pub(super) fn flush(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    cursor.expect(&["FLUSH"])?;
+    cursor.finish("FLUSH")?;
+    Ok(Statement::Flush)
 }
 
 /// `SUBSCRIBE [TO] name | (query) | query`.

@@ -35,7 +35,10 @@ pub(super) fn create(cursor: &mut Cursor<'_>) -> Result<Statement> {
     }
     let kind_span = cursor.span();
     let kind = cursor.accept_any(&["TABLE", "SOURCE", "STREAM", "SINK", "VIEW"]);
-    let Some(kind) = kind else { return create_other(cursor, start) };
+    let Some(kind) = kind else {
+        cursor.accept(&["UNIQUE"]);
+        return if cursor.accept(&["INDEX"]) { index(cursor) } else { create_other(cursor, start) };
+    };
     if materialized && kind != "VIEW" {
         return Err(Error::sql(format!("MATERIALIZED goes with VIEW, not {kind}")).at(kind_span.into()));
     }
@@ -57,7 +60,6 @@ fn create_other(cursor: &Cursor<'_>, start: Span) -> Result<Statement> {
         "CONNECTION",
         "SECRET",
         "MODEL",
-        "INDEX",
         "TYPE",
         "USER",
         "ROLE",
@@ -68,7 +70,6 @@ fn create_other(cursor: &Cursor<'_>, start: Span) -> Result<Statement> {
         "SUBSCRIPTION",
         "AGGREGATE",
         "MACRO",
-        "UNIQUE",
         "POLICY",
         "EXTENSION",
         "CONNECTOR",
@@ -90,6 +91,31 @@ fn create_other(cursor: &Cursor<'_>, start: Span) -> Result<Statement> {
     })
 }
 
+/// `[CONCURRENTLY] [IF NOT EXISTS] name ON t [USING method] (columns)`, after INDEX.
+fn index(cursor: &mut Cursor<'_>) -> Result<Statement> {
+    cursor.accept(&["CONCURRENTLY"]);
+    let if_not_exists = cursor.accept(&["IF", "NOT", "EXISTS"]);
+    let unnamed = cursor.at_words(&["ON"]);
+    let mut name = if unnamed { None } else { Some(cursor.name("a name for the index")?) };
+    cursor.expect(&["ON"])?;
+    let on = cursor.name("a table or view")?;
+    if cursor.accept(&["USING"]) {
+        cursor.ident("a method")?;
+    }
+    let list = cursor.parens("columns")?;
+    let mut columns = Vec::new();
+    for mut part in list.split_commas() {
+        if part.rest().len() == 1 || part.peek_word().is_some() {
+            columns.push(part.name("a column")?);
+        }
+    }
+    // What else an index may say (INCLUDE, WITH, WHERE) is about how it is kept.
+    while cursor.next().is_some() {}
+    let named = columns.iter().map(|c| c.value.as_str()).collect::<Vec<_>>().join("_");
+    let name = name.take().unwrap_or_else(|| Name { value: format!("{}_{named}_idx", on.value), ..on.clone() });
+    Ok(Statement::CreateIndex { name, if_not_exists, on, columns })
+}
+
 fn table(cursor: &mut Cursor<'_>, head: Head, kind: RelationKind) -> Result<Statement> {
     let name = cursor.name("a name for the table")?;
     let mut table = CreateTable {
@@ -105,6 +131,8 @@ fn table(cursor: &mut Cursor<'_>, head: Head, kind: RelationKind) -> Result<Stat
         options: Options::new(),
         query: None,
         like: None,
+        append_only: false,
+        on_conflict_keep: false,
     };
     if cursor.peek(0) == Some(&Token::LParen) {
         let list = cursor.parens("columns")?;
@@ -131,7 +159,16 @@ fn table(cursor: &mut Cursor<'_>, head: Head, kind: RelationKind) -> Result<Stat
         } else if cursor.accept(&["LIKE"]) {
             table.like = Some(columns::like(cursor)?);
         } else if cursor.accept(&["APPEND", "ONLY"]) {
-            // RisingWave's promise about what is put in; nothing here depends on it.
+            table.append_only = true;
+        } else if cursor.accept(&["ON", "CONFLICT"]) {
+            // RisingWave's: what becomes of a row whose key is there already.
+            cursor.accept(&["DO"]);
+            match cursor.accept_any(&["NOTHING", "IGNORE", "OVERWRITE", "UPDATE"]) {
+                Some("NOTHING" | "IGNORE") => table.on_conflict_keep = true,
+                Some("OVERWRITE") => {}
+                Some(_) => cursor.expect(&["FULL"])?,
+                None => return Err(cursor.expected("DO NOTHING or OVERWRITE")),
+            }
         } else if cursor.at_words(&["DISTRIBUTED"]) || cursor.at_words(&["CLUSTERED"]) {
             return Ok(refused("DISTRIBUTED BY", "leave it out: rows are spread by their keys", span));
         } else if cursor.at_words(&["SETTINGS"]) || cursor.at_words(&["TBLPROPERTIES"]) || cursor.at_words(&["OPTIONS"])
@@ -263,7 +300,8 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement> {
         cursor.expect(&["VIEW"])?;
         RelationKind::MaterializedView
     } else {
-        match cursor.accept_any(&["TABLE", "VIEW", "SOURCE", "STREAM", "SINK", "FUNCTION"]) {
+        match cursor.accept_any(&["TABLE", "VIEW", "SOURCE", "STREAM", "SINK", "INDEX", "FUNCTION"]) {
+            Some("INDEX") => RelationKind::Index,
             Some("TABLE") => RelationKind::Table,
             Some("VIEW") => RelationKind::View,
             Some("SOURCE" | "STREAM") => RelationKind::Source,
@@ -271,9 +309,7 @@ pub(super) fn drop(cursor: &mut Cursor<'_>) -> Result<Statement> {
             Some(_) => RelationKind::Function,
             None => {
                 let word = cursor.peek_word().unwrap_or_default();
-                if ["DATABASE", "SCHEMA", "CATALOG", "INDEX", "CONNECTION", "SECRET", "MODEL", "TYPE"]
-                    .contains(&word.as_str())
-                {
+                if ["DATABASE", "SCHEMA", "CATALOG", "CONNECTION", "SECRET", "MODEL", "TYPE"].contains(&word.as_str()) {
                     return Ok(refused(&format!("DROP {word}"), "there is none to drop", start));
                 }
                 return Err(cursor.expected("TABLE, SOURCE, STREAM, SINK, VIEW, MATERIALIZED VIEW or FUNCTION"));

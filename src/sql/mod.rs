@@ -18,6 +18,7 @@ mod commands;
 mod cursor;
 mod ddl;
 mod dialect;
+mod dml;
 mod functions;
 mod group_windows;
 mod options;
@@ -31,6 +32,7 @@ mod types;
 mod variables;
 mod windows;
 
+pub use build::select_from;
 pub use parser::parse;
 pub use script::is_complete;
 pub use statement::{Emit, Statement};

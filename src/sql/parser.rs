@@ -4,9 +4,9 @@ use sqlparser::tokenizer::{Span, Token, TokenWithSpan};
 
 use super::cursor::Cursor;
 use super::source::Source;
-use super::statement::{Insert, Parsed, Statement};
+use super::statement::{Parsed, Statement};
 use super::tokens::is_word;
-use super::{bounds, commands, ddl, functions, query, tokens};
+use super::{bounds, commands, ddl, dml, functions, query, tokens};
 use crate::error::{Error, Result, nearest};
 
 /// Parses a script: statements apart by `;`.
@@ -82,7 +82,11 @@ pub(super) fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
         "CREATE" if cursor.at_words(&["CREATE"]) && functions::is_function(cursor) => functions::create(cursor),
         "CREATE" => ddl::create(cursor),
         "DROP" => ddl::drop(cursor),
-        "INSERT" => insert(cursor),
+        "INSERT" => dml::insert(cursor),
+        "UPDATE" => dml::update(cursor),
+        "DELETE" => dml::delete(cursor),
+        "TRUNCATE" => dml::truncate(cursor),
+        "FLUSH" => commands::flush(cursor),
         "SUBSCRIBE" => commands::subscribe(cursor),
         "EXPLAIN" => commands::explain(cursor),
         "SET" => commands::set(cursor),
@@ -102,6 +106,10 @@ fn unknown(cursor: &Cursor<'_>, word: &str) -> Error {
         "CREATE",
         "DROP",
         "INSERT",
+        "UPDATE",
+        "DELETE",
+        "TRUNCATE",
+        "FLUSH",
         "SUBSCRIBE",
         "EXPLAIN",
         "SET",
@@ -116,48 +124,6 @@ fn unknown(cursor: &Cursor<'_>, word: &str) -> Error {
         Some(near) => error.help(format!("did you mean {near}?")),
         None => error.help("statements begin with SELECT, CREATE, INSERT, SHOW and so on; DIALECT.md lists them"),
     }
-}
-
-/// `INSERT INTO target [(columns)] query`.
-fn insert(cursor: &mut Cursor<'_>) -> Result<Statement> {
-    let start = cursor.span();
-    if cursor.at_words(&["INSERT", "OVERWRITE"]) {
-        return Ok(commands::refused(
-            "INSERT OVERWRITE",
-            "write INSERT INTO: a stream's result grows, it is not replaced",
-            start,
-        ));
-    }
-    match insert_into(cursor)? {
-        Some(insert) => Ok(Statement::Insert(Box::new(insert))),
-        None => Ok(commands::refused(
-            "INSERT … PARTITION",
-            "declare PARTITIONED BY in the sink's DDL; rows find their partition by their values",
-            start,
-        )),
-    }
-}
-
-fn insert_into(cursor: &mut Cursor<'_>) -> Result<Option<Insert>> {
-    cursor.expect(&["INSERT"])?;
-    cursor.expect(&["INTO"])?;
-    cursor.accept(&["TABLE"]);
-    let target = cursor.name("the table or sink to insert into")?;
-    if cursor.at_words(&["PARTITION"]) {
-        return Ok(None);
-    }
-    let mut columns = Vec::new();
-    if cursor.peek(0) == Some(&Token::LParen) {
-        let mut inner = *cursor;
-        let list = inner.parens("columns")?;
-        if !query::starts_query(&list) {
-            columns =
-                list.split_commas().into_iter().map(|mut c| one_name(&mut c, "a column")).collect::<Result<_>>()?;
-            *cursor = inner;
-        }
-    }
-    let query = query::query(cursor)?;
-    Ok(Some(Insert { target, columns, query }))
 }
 
 /// A name and nothing else.
@@ -187,7 +153,7 @@ fn statement_set(source: &Source<'_>, tokens: &[TokenWithSpan], head: usize) -> 
             return Err(cursor.expected("INSERT").help("a statement set holds INSERT INTO statements only"));
         }
         let start = cursor.span();
-        match insert_into(&mut cursor)? {
+        match dml::insert_into(&mut cursor)? {
             Some(insert) => inserts.push(insert),
             None => return Ok(commands::refused("INSERT … PARTITION", "leave PARTITION (…) out", start)),
         }

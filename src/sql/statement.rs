@@ -53,6 +53,23 @@ pub enum Statement {
     CreateFunction(Box<CreateFunction>),
     /// `INSERT INTO sink SELECT …`.
     Insert(Box<Insert>),
+    /// `UPDATE t SET …`.
+    Update(Box<Update>),
+    /// `DELETE FROM t …`, `TRUNCATE t`: no assignments.
+    Delete(Box<Update>),
+    /// `FLUSH`: waits until what was written is in every view.
+    Flush,
+    /// `CREATE INDEX name ON t (columns)`: taken note of, as every key that a query looks up has an index anyway.
+    CreateIndex {
+        /// Its name.
+        name: Name,
+        /// `IF NOT EXISTS`.
+        if_not_exists: bool,
+        /// The relation.
+        on: Name,
+        /// The columns, where they are plain ones.
+        columns: Vec<Name>,
+    },
     /// `EXECUTE STATEMENT SET BEGIN … END`.
     StatementSet(Vec<Insert>),
     /// `SELECT …`, a continuous query when it reads a stream.
@@ -129,6 +146,8 @@ pub enum RelationKind {
     MaterializedView,
     /// FUNCTION.
     Function,
+    /// INDEX.
+    Index,
 }
 
 /// `CREATE TABLE | SOURCE | STREAM name (columns) WITH (options)`.
@@ -158,6 +177,10 @@ pub struct CreateTable {
     pub query: Option<Box<Query>>,
     /// `LIKE other`.
     pub like: Option<Name>,
+    /// `APPEND ONLY`: rows are only ever inserted.
+    pub append_only: bool,
+    /// `ON CONFLICT DO NOTHING`: a row whose key is there already is not inserted.
+    pub on_conflict_keep: bool,
 }
 
 /// A column of a DDL.
@@ -253,6 +276,55 @@ pub struct Insert {
     pub columns: Vec<Name>,
     /// What is inserted.
     pub query: Query,
+    /// What becomes of rows whose key is there already.
+    pub on_conflict: Option<Conflict>,
+}
+
+impl Insert {
+    /// Inserts all columns of a query.
+    pub fn all(target: &Name, query: &Query) -> Self {
+        Self { target: target.clone(), columns: Vec::new(), query: query.clone(), on_conflict: None }
+    }
+}
+
+/// `ON CONFLICT [(columns)] DO …`.
+#[derive(Debug, Clone)]
+pub struct Conflict {
+    /// The columns named: those of the primary key, or none.
+    pub columns: Vec<Name>,
+    /// What is done.
+    pub action: ConflictAction,
+    /// Where the clause stands.
+    pub span: Span,
+}
+
+/// What is done with a row whose key is there already.
+#[derive(Debug, Clone)]
+pub enum ConflictAction {
+    /// `DO NOTHING`: the old row stays.
+    Nothing,
+    /// `DO UPDATE SET c = expr, … [WHERE expr]`, over the old row and `excluded`, the new one.
+    Update {
+        /// The columns set.
+        assignments: Vec<(Name, ast::Expr)>,
+        /// Where it does not hold, the old row stays as it is.
+        selection: Option<Box<ast::Expr>>,
+    },
+}
+
+/// `UPDATE t [AS alias] SET … [FROM …] [WHERE …]`, and DELETE, which sets nothing.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// The table that is changed.
+    pub target: Name,
+    /// Its alias.
+    pub alias: Option<Name>,
+    /// The columns set.
+    pub assignments: Vec<(Name, ast::Expr)>,
+    /// `FROM …`, `USING …`.
+    pub from: Vec<ast::TableWithJoins>,
+    /// `WHERE …`.
+    pub selection: Option<ast::Expr>,
 }
 
 /// A query with its EMIT clause.

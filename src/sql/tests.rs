@@ -1,6 +1,6 @@
 //! What is written → what is understood, as data.
 
-use super::statement::{EmitMode, FunctionBody, RelationKind, Show, Statement};
+use super::statement::{ConflictAction, EmitMode, FunctionBody, RelationKind, Show, Statement};
 use super::*;
 
 fn one(sql: &str) -> Statement {
@@ -543,10 +543,42 @@ fn settings_and_show() {
 }
 
 #[test]
+fn rows_are_changed() {
+    let Statement::Update(update) = one("UPDATE t AS x SET (a, b) = (1, x.b + 1), c = DEFAULT FROM u WHERE x.a = u.a")
+    else {
+        panic!("no UPDATE")
+    };
+    let columns: Vec<_> = update.assignments.iter().map(|(c, e)| format!("{} = {e}", c.value)).collect();
+    assert_eq!(columns, ["a = 1", "b = x.b + 1", "c = DEFAULT"]);
+    assert_eq!((update.alias.unwrap().value.as_str(), update.from.len()), ("x", 1));
+    let Statement::Delete(delete) = one("DELETE FROM t x USING u, v WHERE extract(year FROM x.d) = 1") else {
+        panic!("no DELETE")
+    };
+    assert_eq!((delete.from.len(), delete.selection.is_some()), (2, true));
+    let Statement::Insert(insert) =
+        one("INSERT INTO t (a) SELECT 1 ON CONFLICT (a) DO UPDATE SET b = excluded.b WHERE t.b > 1")
+    else {
+        panic!("no INSERT")
+    };
+    assert!(matches!(insert.on_conflict.unwrap().action, ConflictAction::Update { selection: Some(_), .. }));
+    assert!(matches!(one("FLUSH"), Statement::Flush));
+    for wrong in [
+        "UPDATE t SET a = 1, a = 2",
+        "UPDATE t SET (a, b) = (1)",
+        "UPDATE t a = 1",
+        "DELETE t",
+        "INSERT INTO t VALUES (1) ON CONFLICT DO",
+        "DELETE FROM t RETURNING a",
+        "UPDATE t SET a = 1 2",
+        "CREATE INDEX i ON",
+    ] {
+        assert!(parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn parsed_but_not_run() {
     for sql in [
-        "UPDATE t SET a = 1",
-        "DELETE FROM t",
         "MERGE INTO t USING u ON a = b WHEN MATCHED THEN DELETE",
         "ALTER TABLE t ADD c INT",
         "USE x",
