@@ -29,4 +29,4 @@ FROM nexmark WHERE event_type = 1;
 SELECT P.name, P.city, P.state, A.id
 FROM auction AS A
 JOIN person AS P ON A.seller = P.id
-WHERE A.category = 10 AND P.state IN ('or', 'id', 'ca');
+WHERE A.category = 10 AND P.state IN ('OR', 'ID', 'CA');

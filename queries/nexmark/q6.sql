@@ -1,5 +1,10 @@
 -- Nexmark q6: average selling price by seller: of the winning bids of a seller's last ten closed auctions
 -- Status: runs now.
+--
+-- The bid that wins an auction is the highest so far, of those within its time: while an auction runs it changes, and with it
+-- the averages that it is in. Each winning bid has the average of itself and up to ten before it, in the order of their times:
+-- that is eleven, as ROWS BETWEEN 10 PRECEDING AND CURRENT ROW says. The text that ships with the benchmark for Flink (which
+-- cannot run it, for want of OVER over rows that change) asks for the place in the SELECT that makes it; here it is asked outside.
 
 CREATE TABLE nexmark (
     event_type INT,               -- 0 person, 1 auction, 2 bid; the other two rows are NULL
