@@ -12,6 +12,7 @@ use sqlparser::ast::{self, Spanned, Visit, Visitor};
 
 use super::relation::WatermarkDef;
 use super::window_call::WATERMARKED;
+use super::{functions, macros};
 use crate::error::{Error, Result, Span, nearest};
 use crate::format::SPELLING;
 use crate::sql::statement::{ColumnSpec, CreateTable, Name};
@@ -150,7 +151,9 @@ pub(super) fn interval_micros(expr: &Expr) -> Option<i64> {
 
 /// Binds an expression of the text over these columns.
 pub(super) fn bind_expr(state: &SessionState, expr: &ast::Expr, schema: &DFSchema) -> Result<Expr> {
-    let with_alias = ast::ExprWithAlias { expr: expr.clone(), alias: None };
+    let mut expanded = expr.clone();
+    macros::expand(&mut expanded, functions::standard::functions())?;
+    let with_alias = ast::ExprWithAlias { expr: expanded, alias: None };
     let error_at = |e: datafusion::error::DataFusionError| Error::from(e).at(expr.span().into());
     state.create_logical_expr_from_sql_expr(with_alias, schema).map_err(error_at)
 }

@@ -55,7 +55,7 @@ impl SqlFunction {
 }
 
 /// Expands every call of a function made in SQL.
-pub(super) fn expand(query: &mut ast::Query, functions: &BTreeMap<String, SqlFunction>) -> Result<()> {
+pub(super) fn expand(query: &mut impl VisitMut, functions: &BTreeMap<String, SqlFunction>) -> Result<()> {
     if functions.is_empty() {
         return Ok(());
     }
@@ -81,6 +81,22 @@ struct Both<'a, 'b>(&'a mut Expander<'b>, &'a mut Changed);
 
 impl VisitorMut for Both<'_, '_> {
     type Break = Error;
+
+    /// A column that is a call keeps its name.
+    fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<Error> {
+        let ast::SetExpr::Select(select) = query.body.as_mut() else { return ControlFlow::Continue(()) };
+        for item in &mut select.projection {
+            if let ast::SelectItem::UnnamedExpr(expr) = &*item
+                && let Expr::Function(call) = expr
+                && let [part] = call.name.0.as_slice()
+                && part.as_ident().is_some_and(|name| self.0.functions.contains_key(&fold(name)))
+            {
+                let alias = ast::Ident::with_quote_and_span('"', expr.span(), expr.to_string());
+                *item = ast::SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         let Expr::Function(call) = expr else { return ControlFlow::Continue(()) };

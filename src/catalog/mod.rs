@@ -5,14 +5,19 @@
 //! about how plans run.
 
 mod bind;
+mod checked;
 mod clock;
+mod exact;
 pub mod functions;
+mod intervals;
+mod json;
 mod macros;
 mod names;
 mod provider;
 mod relation;
 mod session;
 mod types;
+mod unnest_call;
 mod window;
 mod window_call;
 
@@ -48,7 +53,8 @@ impl Catalog {
     /// An empty catalog whose `now()` reads this clock.
     pub fn new(clock: Arc<IntervalClock>) -> Self {
         let context = SessionContext::new_with_state(session::state(&clock));
-        Self { relations: BTreeMap::new(), functions: BTreeMap::new(), context, clock }
+        let functions = functions::standard::functions().clone();
+        Self { relations: BTreeMap::new(), functions, context, clock }
     }
 
     /// The clock that `now()` reads: the wall time of the interval.

@@ -74,6 +74,11 @@ fn field_of(expr: &Expr, relations: &[String]) -> Option<Ident> {
         }
         Expr::CompoundFieldAccess { access_chain, .. } => match access_chain.last() {
             Some(ast::AccessExpr::Dot(Expr::Identifier(name))) => Some(name.clone()),
+            // The parser has made a text of the name.
+            Some(ast::AccessExpr::Dot(Expr::Value(value))) => {
+                let name = value.value.clone().into_string()?;
+                Some(Ident::with_quote_and_span('"', value.span, name))
+            }
             _ => None,
         },
         _ => None,
@@ -82,18 +87,27 @@ fn field_of(expr: &Expr, relations: &[String]) -> Option<Ident> {
 
 fn names_in(from: &TableWithJoins) -> Vec<String> {
     let factors = std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation));
-    factors
-        .filter_map(|factor| match factor {
-            TableFactor::Table { name, alias, .. } => match alias {
-                Some(alias) => Some(fold(&alias.name)),
-                None => name.0.last().and_then(|p| p.as_ident()).map(fold),
-            },
-            TableFactor::Derived { alias: Some(alias), .. } | TableFactor::UNNEST { alias: Some(alias), .. } => {
-                Some(fold(&alias.name))
+    let mut names = Vec::new();
+    for factor in factors {
+        match factor {
+            TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+                names.push(fold(&alias.name));
             }
-            _ => None,
-        })
-        .collect()
+            TableFactor::Table { name, .. } => names.extend(name.0.last().and_then(|p| p.as_ident()).map(fold)),
+            TableFactor::NestedJoin { table_with_joins, .. } => names.extend(names_in(table_with_joins)),
+            // What UNNEST has taken with it is in scope too.
+            TableFactor::Function { args, alias, .. } => {
+                names.extend(alias.iter().map(|alias| fold(&alias.name)));
+                if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(input)))) = args.first()
+                    && let Some(select) = input.body.as_select()
+                {
+                    names.extend(select.from.iter().flat_map(names_in));
+                }
+            }
+            _ => {}
+        }
+    }
+    names
 }
 
 #[cfg(test)]

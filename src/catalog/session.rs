@@ -10,15 +10,20 @@
 
 use std::sync::Arc;
 
-use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::projection_pushdown::ProjectionPushdown;
 use datafusion::prelude::SessionConfig;
 
 use super::clock::{self, IntervalClock};
+use super::exact::ExactOperators;
+use super::intervals::IntervalArithmetic;
+use super::json::{self, JsonOperators};
 use super::types::Types;
+use super::unnest_call::UnnestCalls;
 use super::window_call::WindowCalls;
 
 /// Logical rules that are wrong for streams.
@@ -45,11 +50,19 @@ pub(super) fn state(clock: &Arc<IntervalClock>) -> SessionState {
         .with_optimizer_rules(rules)
         .with_physical_optimizer_rules(physical)
         .with_type_planner(Arc::new(Types))
-        .with_relation_planners(vec![Arc::new(WindowCalls)])
+        .with_relation_planners(vec![Arc::new(WindowCalls), Arc::new(UnnestCalls)])
         .build();
-    for function in clock::functions(clock).into_iter().chain(super::functions::all()) {
+    state.add_analyzer_rule(Arc::new(ExactOperators));
+    let _ = state.register_function_rewrite(Arc::new(ExactOperators));
+    for planner in [Arc::new(JsonOperators) as Arc<dyn ExprPlanner>, Arc::new(IntervalArithmetic)] {
+        let _ = state.register_expr_planner(planner);
+    }
+    for function in super::functions::aggregates() {
+        let _ = state.register_udaf(function);
+    }
+    for function in clock::functions(clock).into_iter().chain(super::functions::all()).chain(json::functions()) {
         // Ours win over DataFusion's of the same name: `now()` must not be folded.
-        let _ = datafusion::execution::FunctionRegistry::register_udf(&mut state, function);
+        let _ = state.register_udf(function);
     }
     state
 }

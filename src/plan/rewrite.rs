@@ -240,7 +240,7 @@ impl Rewriter<'_> {
         let error = locate(self.text, clause).into_iter().fold(error, Error::at);
         error.help(match clause {
             Clause::Join | Clause::Subquery => {
-                "write it as a join; UNNEST(…) of a column of another relation as unnest(…) in SELECT"
+                "write it as a join; whether a list has an element is array_has(list, x), and its elements are rows by UNNEST(list) in FROM"
             }
             Clause::OrderBy => "QUALIFY row_number() OVER (PARTITION BY … ORDER BY …) = 1 keeps one row for each key",
             _ => "write it as separate queries",

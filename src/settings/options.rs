@@ -18,6 +18,10 @@ const ALIASES: &[(&str, &str)] = &[
     ("bootstrap.servers", "brokers"),
     ("bootstrap_servers", "brokers"),
     ("source.offset", "scan.startup.mode"),
+    // Flink's before 1.11.
+    ("connector.type", "connector"),
+    ("connector.path", "path"),
+    ("format.type", "format"),
     ("auto.offset.reset", "scan.startup.mode"),
     ("event_time_field", "event_time"),
     ("timestamp", "event_time"),

@@ -17,6 +17,10 @@ pub(super) const PARTITIONED: &str = "__partitioned";
 /// Binds more loosely than every operator, as `PARTITION BY` follows a whole argument.
 const PARTITION_PRECEDENCE: u8 = 1;
 
+/// Binds more tightly than `*` and less than `::`, as powers do in PostgreSQL, and operators of JSON so that
+/// `j ->> 'a' = 'x'` compares the text. The generic dialect has both below comparisons.
+const TIGHT_PRECEDENCE: u8 = 45;
+
 /// The dialect.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct TidemillDialect;
@@ -88,7 +92,12 @@ impl Dialect for TidemillDialect {
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
-        next_is_partition_by(parser).then_some(Ok(PARTITION_PRECEDENCE))
+        match &parser.peek_token_ref().token {
+            Token::Arrow | Token::LongArrow | Token::HashArrow | Token::HashLongArrow | Token::Caret => {
+                Some(Ok(TIGHT_PRECEDENCE))
+            }
+            _ => next_is_partition_by(parser).then_some(Ok(PARTITION_PRECEDENCE)),
+        }
     }
 
     /// `input PARTITION BY k` or `input PARTITION BY (k, l)`.

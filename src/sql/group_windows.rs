@@ -24,7 +24,7 @@ use sqlparser::tokenizer::Span;
 
 use super::statement::WATERMARK_COLUMN;
 use super::windows::{Kind, duration, finish, flow, is_named, span_of};
-use super::{build, windows};
+use super::{build, unnest, windows};
 use crate::error::{Error, Result};
 
 const START: &str = "window_start";
@@ -304,7 +304,10 @@ fn group_keys(select: &Select) -> Vec<Expr> {
 }
 
 fn has_windowing_call(table: &TableWithJoins) -> bool {
-    let is_call = |factor: &TableFactor| matches!(factor, TableFactor::Table { name, args: Some(_), .. } if Kind::of(name).is_some());
+    let is_call = |factor: &TableFactor| match factor {
+        TableFactor::Table { name, args: Some(_), .. } => Kind::of(name).is_some(),
+        other => unnest::input_of(other).is_some_and(|from| from.iter().any(has_windowing_call)),
+    };
     is_call(&table.relation) || table.joins.iter().any(|join| is_call(&join.relation))
 }
 

@@ -5,8 +5,8 @@
 //! Knows nothing about the catalog and plans: whether a name exists is not its business.
 //!
 //! The way of a script: `tokens` (type spellings, no blanks) → `bounds` → `parser` (statement by statement; ours are read
-//! with a `cursor`, expressions and queries by sqlparser in our `dialect`) → `windows` and `group_windows` (one form of
-//! windowing calls).
+//! with a `cursor`, expressions and queries by sqlparser in our `dialect`) → `spellings` (expressions), `unnest`, `windows` and `group_windows` (one
+//! form of calls in FROM).
 
 pub mod statement;
 
@@ -21,14 +21,17 @@ mod dialect;
 mod dml;
 mod functions;
 mod group_windows;
+mod json_path;
 mod options;
 mod parser;
 mod query;
 mod script;
 mod source;
+mod spellings;
 mod suggest;
 mod tokens;
 mod types;
+mod unnest;
 mod variables;
 mod windows;
 

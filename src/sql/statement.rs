@@ -29,6 +29,13 @@ use crate::settings::Options;
 /// Name of the function that stands for "the watermarked column of the input" in a windowing call that names no column.
 pub const WATERMARK_COLUMN: &str = "__watermark_column";
 
+/// Name of a relation that is the rows of a first one, each with the elements of its lists:
+/// `__unnest((SELECT * FROM …) or NULL, condition, list, …) [WITH ORDINALITY] AS alias`.
+pub const UNNEST_CALL: &str = "__unnest";
+
+/// The same where rows without elements stay.
+pub const UNNEST_LEFT_CALL: &str = "__unnest_left";
+
 /// A statement with its place in the script.
 #[derive(Debug, Clone)]
 pub struct Parsed {

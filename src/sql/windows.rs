@@ -12,7 +12,7 @@ use sqlparser::tokenizer::Span;
 
 use super::bounds::EXPRESSION_DEPTH_MAX;
 use super::dialect::PARTITIONED;
-use super::{balance, bounds, build, group_windows, types};
+use super::{balance, bounds, build, group_windows, spellings, types, unnest};
 use crate::error::{Error, Result};
 
 /// Kinds of windowing call.
@@ -106,12 +106,17 @@ struct Rewriter {
 impl VisitorMut for Rewriter {
     type Break = Error;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        spellings::keep_names(&mut query.body);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
         flow(rewrite_factor(factor))
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        flow(group_windows::rewrite(query))
+        flow(unnest::rewrite(query).and_then(|()| group_windows::rewrite(query)))
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
@@ -138,7 +143,7 @@ impl VisitorMut for Rewriter {
                     .at(span_of(&function.name).into()),
             );
         }
-        ControlFlow::Continue(())
+        flow(spellings::rewrite(expr))
     }
 }
 

@@ -225,6 +225,7 @@ nexmark("q11", """
     SELECT bidder, count(*), min(ts), max(ts) + INTERVAL 10 SECOND FROM islands GROUP BY bidder, island""")
 # The clock of the test stands still.
 nexmark("q12", "SELECT bidder, count(*), TIMESTAMP '2026-01-01 00:00:00', TIMESTAMP '2026-01-01 00:00:10' FROM bid GROUP BY bidder")
+nexmark("q13", "SELECT auction, bidder, price, ts, (auction % 10000)::VARCHAR FROM bid")
 nexmark("q14", f"""SELECT auction, bidder, {EUROS}, CASE WHEN hour(ts) BETWEEN 8 AND 18 THEN 'dayTime'
                        WHEN hour(ts) <= 6 OR hour(ts) >= 20 THEN 'nightTime' ELSE 'otherTime' END, ts, extra,
                        len(extra) - len(replace(extra, 'c', '')) FROM bid WHERE {EUROS} > 1000000 AND {EUROS} < 50000000""")

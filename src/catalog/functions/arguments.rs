@@ -4,10 +4,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, LargeStringArray, StringArray, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, LargeStringArray, StringArray, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
@@ -22,6 +23,12 @@ pub(super) enum Parameter {
     Moment,
     /// Either of the two.
     MomentOrText,
+    /// A number of any type, seen as DOUBLE.
+    Number,
+    /// A whole number or a text.
+    IntegerOrText,
+    /// Any value, seen as a text.
+    Anything,
 }
 
 /// A function as its file declares it.
@@ -178,6 +185,15 @@ impl Parameter {
             Self::Integer => (plain.is_integer() || plain.is_null()).then_some(DataType::Int64),
             Self::Moment => moment(),
             Self::MomentOrText => moment().or_else(text),
+            Self::Number => (plain.is_numeric() || plain.is_null()).then_some(DataType::Float64),
+            Self::IntegerOrText => {
+                if plain.is_integer() {
+                    Some(DataType::Int64)
+                } else {
+                    text()
+                }
+            }
+            Self::Anything => Some(text().unwrap_or(DataType::Utf8)),
         }
     }
 
@@ -187,6 +203,9 @@ impl Parameter {
             Self::Integer => "a whole number",
             Self::Moment => "a TIMESTAMP or DATE (write CAST(x AS TIMESTAMP) for a text)",
             Self::MomentOrText => "a TIMESTAMP, a DATE or a text",
+            Self::Number => "a number",
+            Self::IntegerOrText => "a whole number or a text",
+            Self::Anything => "a value",
         }
     }
 }
@@ -228,6 +247,12 @@ impl Arguments {
     pub(super) fn integers(&self, index: usize) -> Result<Integers> {
         let (array, constant) = self.array(index)?;
         Ok(Integers { values: cast(&array, &DataType::Int64)?.as_primitive::<Int64Type>().clone(), constant })
+    }
+
+    /// An argument as DOUBLEs.
+    pub(super) fn numbers(&self, index: usize) -> Result<Numbers> {
+        let (array, constant) = self.array(index)?;
+        Ok(Numbers { values: cast(&array, &DataType::Float64)?.as_primitive::<Float64Type>().clone(), constant })
     }
 
     /// An argument as microseconds since 1970 UTC, and its zone.
@@ -290,6 +315,20 @@ pub(super) struct Integers {
 impl Integers {
     /// The number of a row.
     pub(super) fn get(&self, row: usize) -> Option<i64> {
+        let row = if self.constant { 0 } else { row };
+        self.values.is_valid(row).then(|| self.values.value(row))
+    }
+}
+
+/// Numbers, one per row or the same for all.
+pub(super) struct Numbers {
+    values: Float64Array,
+    constant: bool,
+}
+
+impl Numbers {
+    /// The number of a row.
+    pub(super) fn get(&self, row: usize) -> Option<f64> {
         let row = if self.constant { 0 } else { row };
         self.values.is_valid(row).then(|| self.values.value(row))
     }

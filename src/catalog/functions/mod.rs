@@ -6,6 +6,7 @@
 //! patterns too). One file per family. NULL in, NULL out, unless a function says otherwise.
 
 mod arguments;
+mod calendar;
 mod choice;
 mod fields;
 mod modulo;
@@ -13,11 +14,15 @@ mod moments;
 mod parse;
 mod pattern;
 mod regexp;
+pub(super) mod standard;
+mod sum;
+mod template;
 mod text;
+mod write;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Classes of functions that other engines' queries name in `CREATE FUNCTION … AS 'class'`, and the functions that they are.
 const CLASSES: &[(&str, &str)] = &[
@@ -33,9 +38,29 @@ const CLASSES: &[(&str, &str)] = &[
 
 /// The functions.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
-    let families =
-        [choice::all(), fields::all(), modulo::all(), moments::all(), parse::all(), regexp::all(), text::all()];
+    let families = [
+        calendar::all(),
+        choice::all(),
+        fields::all(),
+        modulo::all(),
+        moments::all(),
+        parse::all(),
+        regexp::all(),
+        text::all(),
+        write::all(),
+    ];
     families.into_iter().flatten().map(Arc::new).collect()
+}
+
+/// The aggregates.
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    let named = |function: Arc<AggregateUDF>, alias: &'static str| function.as_ref().clone().with_aliases([alias]);
+    let all = [
+        sum::sum(),
+        named(datafusion::functions_aggregate::approx_distinct::approx_distinct_udaf(), "approx_count_distinct"),
+        named(datafusion::functions_aggregate::variance::var_samp_udaf(), "variance"),
+    ];
+    all.into_iter().map(Arc::new).collect()
 }
 
 /// The function that a class of another engine is, when it is known.
@@ -202,7 +227,13 @@ mod tests {
         for (expression, part) in [
             ("date_format(now(), 'yyyy-bb')", "'bb'"),
             ("date_format(now(), 'yyyy ''at')", "quote"),
-            ("date_format('2026', 'yyyy')", "TIMESTAMP"),
+            ("date_format(1, 'yyyy')", "TIMESTAMP"),
+            ("to_char(now(), 'YYYY WW')", "WW"),
+            ("to_timestamp('a', 'YYYY WW')", "WW"),
+            ("format('%s')", "more values"),
+            ("format('%x', 1)", "%x"),
+            ("make_timestamp(2026, 2, 30, 0, 0, 0)", "no moment"),
+            ("time_ceil('FORTNIGHT', now())", "FORTNIGHT"),
             ("regexp_extract('a', '(')", "regular expression"),
             ("timestampdiff('FORTNIGHT', now(), now())", "FORTNIGHT"),
             ("to_timestamp_ltz(1, 4)", "precision"),

@@ -4,16 +4,19 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
-use arrow::array::{ArrayRef, Int64Array, StringBuilder, TimestampMicrosecondArray, TimestampMillisecondArray};
+use arrow::array::{
+    ArrayRef, AsArray, Int64Array, StringArray, StringBuilder, TimestampMicrosecondArray, TimestampMillisecondArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{DateTime, Datelike, FixedOffset, Months, NaiveDateTime, Offset, TimeZone};
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::ScalarUDF;
 
-use super::arguments::Parameter::{Integer, Moment, Text};
+use super::arguments::Parameter::{Integer, Moment, MomentOrText, Text};
 use super::arguments::{Arguments, Declared, Texts, bigint_type, text_type};
 use super::pattern::Pattern;
+use super::template;
 
 /// How `from_unixtime` writes and `unix_timestamp` reads without a pattern.
 pub(super) const DEFAULT_PATTERN: &str = "yyyy-MM-dd HH:mm:ss";
@@ -21,8 +24,10 @@ pub(super) const DEFAULT_PATTERN: &str = "yyyy-MM-dd HH:mm:ss";
 /// The functions of this family.
 pub(super) fn all() -> Vec<ScalarUDF> {
     vec![
-        // date_format(moment, pattern): in the moment's own zone.
-        Declared::new("date_format", &[Moment, Text], text_type, date_format).function(),
+        // date_format(moment, pattern): in the moment's own zone. A text is read as a timestamp, NULL when it is none.
+        Declared::new("date_format", &[MomentOrText, Text], text_type, date_format).function(),
+        // to_char(moment, template): PostgreSQL's templates, Java's and strftime's patterns.
+        Declared::new("to_char", &[Moment, Text], text_type, to_char).named(&["to_varchar"]),
         // from_unixtime(seconds[, pattern]): in UTC.
         Declared { optional: 1, ..Declared::new("from_unixtime", &[Integer, Text], text_type, from_unixtime) }
             .function(),
@@ -42,6 +47,17 @@ pub(super) fn all() -> Vec<ScalarUDF> {
 fn date_format(arguments: &Arguments) -> Result<ArrayRef> {
     let (moments, patterns) = (arguments.moments(0)?, arguments.texts(1)?);
     let zone = moments.zone().map(Tz::from_str).transpose()?;
+    format(arguments.rows(), |row| moments.get(row), zone, &patterns)
+}
+
+fn to_char(arguments: &Arguments) -> Result<ArrayRef> {
+    let moments = arguments.moments(0)?;
+    let zone = moments.zone().map(Tz::from_str).transpose()?;
+    let given = arguments.texts(1)?;
+    let rows = if given.constant().is_some() { 1 } else { arguments.rows() };
+    let pattern = |row: usize| given.get(row).map(template::pattern_of_any).transpose();
+    let patterns: ArrayRef = Arc::new((0..rows).map(pattern).collect::<Result<StringArray>>()?);
+    let patterns = if rows == 1 { Texts::Constant(patterns) } else { Texts::Small(patterns.as_string().clone()) };
     format(arguments.rows(), |row| moments.get(row), zone, &patterns)
 }
 

@@ -16,6 +16,7 @@ use super::arguments::Parameter::{MomentOrText, Text};
 use super::arguments::{Arguments, Declared, bigint_type};
 use super::moments::DEFAULT_PATTERN;
 use super::pattern::Pattern;
+use super::template::pattern_of_any;
 
 /// The functions of this family.
 pub(super) fn all() -> Vec<ScalarUDF> {
@@ -64,7 +65,12 @@ fn read(text: &str, strftime: &str) -> Option<NaiveDateTime> {
     zoned().or_else(plain).or_else(date)
 }
 
-/// One of DataFusion's functions, whose patterns (all arguments but the first) may be Java's.
+/// A pattern of any kind as strftime's.
+fn strftime(pattern: &str) -> Result<String> {
+    Ok(Pattern::compile(&pattern_of_any(pattern)?)?.strftime().to_owned())
+}
+
+/// One of DataFusion's functions, whose patterns (all arguments but the first) may be Java's or PostgreSQL's.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct JavaPatterns {
     inner: ScalarUDF,
@@ -104,15 +110,12 @@ impl ScalarUDFImpl for JavaPatterns {
         for pattern in args.args.iter_mut().skip(1) {
             *pattern = match &*pattern {
                 ColumnarValue::Scalar(scalar) => ColumnarValue::Scalar(match scalar.try_as_str().flatten() {
-                    Some(text) => ScalarValue::Utf8(Some(Pattern::compile(text)?.strftime().to_owned())),
+                    Some(text) => ScalarValue::Utf8(Some(strftime(text)?)),
                     None => ScalarValue::Utf8(None),
                 }),
                 ColumnarValue::Array(array) => {
                     let texts = cast(array, &DataType::Utf8)?;
-                    let compiled = texts
-                        .as_string::<i32>()
-                        .iter()
-                        .map(|text| text.map(|text| Ok(Pattern::compile(text)?.strftime().to_owned())).transpose());
+                    let compiled = texts.as_string::<i32>().iter().map(|text| text.map(strftime).transpose());
                     ColumnarValue::Array(Arc::new(compiled.collect::<Result<StringArray>>()?))
                 }
             };
