@@ -83,6 +83,12 @@
 //! 10. It *delivers*: each [`Change`](change::Change) is staged and published by a [`Sink`](connector::Sink), folded into a
 //!     materialized view, or handed to the embedder's [`QueryHandle`](engine::QueryHandle).
 //!
+//! **Relations that hold rows.** `CREATE TABLE` without a connector makes a [`StoredTable`](catalog::StoredTable); INSERT, UPDATE
+//! and DELETE are snapshot queries over the rows as they are, whose outcome is written between two intervals and told to the
+//! queries over the table in an interval of its own. A materialized view is such a relation too: a query over it begins with the
+//! rows that are there, and in every interval gets what the view's own query has changed, in that same interval. So
+//! [`Driver`](runtime::Driver) runs queries in the order in which they were made, views before those that read them.
+//!
 //! The cost of an interval is the cost of its rows and of the keys that they touch: nothing is planned, and nothing the size
 //! of the state is walked. The exception is what has no key (a join without an equality, Top-N, OVER without PARTITION BY,
 //! GROUPING SETS): it is computed again over all its rows.

@@ -10,7 +10,7 @@ use crate::connector::RelationSpec;
 use crate::error::{Error, Result};
 use crate::exec;
 use crate::plan::{self, Purpose};
-use crate::runtime::{Contents, NewQuery, Output};
+use crate::runtime::{Contents, Lives, NewQuery, Output};
 use crate::settings::Options;
 use crate::sql::statement::{
     CreateFunction, CreateSink, CreateTable, CreateView, FunctionBody, Insert, Name, Query, RelationKind,
@@ -81,7 +81,7 @@ impl Engine {
             Some(query) => {
                 let insert = Insert::all(&create.name, query);
                 let planned = self.plan_insert(&insert)?;
-                self.start_insert(&insert, planned, true, check).await
+                self.start_insert(&insert, planned, Lives::WithTables, check).await
             }
         }
     }
@@ -204,7 +204,7 @@ impl Engine {
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
         let output = Output::View(Arc::clone(&contents));
-        let new = NewQuery { id, name: name.clone(), query: running, output, lives_on: true };
+        let new = NewQuery { id, name: name.clone(), query: running, output, lives: Lives::WithTables };
         driver.add(new, |table| self.input_of(table))?;
         driver.wake().notify();
         self.shared

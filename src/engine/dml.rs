@@ -15,7 +15,7 @@ use crate::catalog::{Relation, StoredTable};
 use crate::error::{Error, Result, nearest};
 use crate::exec;
 use crate::plan::{self, Purpose, Target};
-use crate::runtime::{NewQuery, OnConflict, Output};
+use crate::runtime::{Lives, NewQuery, OnConflict, Output};
 use crate::sql::statement::{Conflict, ConflictAction, CreateSink, Insert, Name, Query, Update};
 use crate::state::KeyIndex;
 
@@ -32,7 +32,8 @@ impl Engine {
                     "leave it out: a row takes the place of the one with its key; ON CONFLICT DO NOTHING in the table's DDL keeps the old one",
                 ));
             }
-            return self.fill(&table, &insert, &named, false, check).await;
+            let lives = if self.is_at_rest(&insert.query) { Lives::WithTables } else { Lives::WithStreams };
+            return self.fill(&table, &insert, &named, lives, check).await;
         }
         let columns = table.schema.project(&named)?;
         let then = self.completion(&table, &named)?;
@@ -86,7 +87,7 @@ impl Engine {
                 .help(format!("write INSERT INTO {} SELECT …", into.spelled)));
         };
         let named = named_columns(&table, &[])?;
-        self.fill(&table, &Insert::all(into, query), &named, true, check).await
+        self.fill(&table, &Insert::all(into, query), &named, Lives::WithTables, check).await
     }
 
     /// A continuous query into a table with rows of its own.
@@ -95,7 +96,7 @@ impl Engine {
         table: &Arc<StoredTable>,
         insert: &Insert,
         named: &[usize],
-        lives_on: bool,
+        lives: Lives,
         check: bool,
     ) -> Result<Outcome> {
         self.declare_bare_names(&insert.query)?;
@@ -117,7 +118,7 @@ impl Engine {
         let query = exec::Query::new(plan, &session).await?;
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
-        let new = NewQuery { id, name: name.clone(), query, output: Output::Table(name.clone()), lives_on };
+        let new = NewQuery { id, name: name.clone(), query, output: Output::Table(name.clone()), lives };
         driver.add(new, |table| self.input_of(table))?;
         driver.wake().notify();
         Ok(Outcome::Started { query: id, name, notices })

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::format::OnError;
 use crate::plan::{self, IntervalPlan, Purpose};
-use crate::runtime::{Contents, Input, NewQuery, Output, SourceSetup};
+use crate::runtime::{Contents, Input, Lives, NewQuery, Output, SourceSetup};
 use crate::sql::statement::{Insert, Query};
 
 impl Engine {
@@ -23,7 +23,7 @@ impl Engine {
             return self.insert_stored(table, insert, check).await;
         }
         let planned = self.plan_insert(insert)?;
-        self.start_insert(insert, planned, false, check).await
+        self.start_insert(insert, planned, self.life_of(insert), check).await
     }
 
     /// `EXECUTE STATEMENT SET`: every query is planned before the first is started.
@@ -36,7 +36,7 @@ impl Engine {
         let mut last = 0;
         for (insert, planned) in inserts.iter().zip(planned) {
             let started = match planned {
-                Some(planned) => self.start_insert(insert, planned, false, check).await?,
+                Some(planned) => self.start_insert(insert, planned, self.life_of(insert), check).await?,
                 None => self.insert(insert, check).await?,
             };
             if let Outcome::Started { query, name, notices: of_one } = started {
@@ -46,6 +46,15 @@ impl Engine {
             }
         }
         Ok(Outcome::Started { query: last, name: names.join(", "), notices })
+    }
+
+    /// How long an INSERT goes on: over rows that are all here it is one of a batch, unless it says EMIT.
+    fn life_of(&self, insert: &Insert) -> Lives {
+        match (self.is_at_rest(&insert.query), &insert.query.emit) {
+            (true, None) => Lives::Once,
+            (true, Some(_)) => Lives::WithTables,
+            (false, _) => Lives::WithStreams,
+        }
     }
 
     pub(super) fn plan_insert(&self, insert: &Insert) -> Result<(Arc<TableDef>, Schema, IntervalPlan)> {
@@ -103,12 +112,12 @@ impl Engine {
         Ok((table, physical, plan))
     }
 
-    /// Starts what was planned; `lives_on`: for as long as a stored table that it reads may change.
+    /// Starts what was planned; `lives` says for how long.
     pub(super) async fn start_insert(
         &self,
         insert: &Insert,
         (table, physical, plan): (Arc<TableDef>, Schema, IntervalPlan),
-        lives_on: bool,
+        lives: Lives,
         check: bool,
     ) -> Result<Outcome> {
         let notices = self.notices(&plan, &insert.query);
@@ -138,8 +147,13 @@ impl Engine {
         };
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
-        let new = NewQuery { id, name: table.name.clone(), query: running, output, lives_on };
+        let new = NewQuery { id, name: table.name.clone(), query: running, output, lives };
         driver.add(new, |table| self.input_of(table))?;
+        if lives == Lives::Once {
+            self.step_tables(&mut driver).await?;
+            let written = driver.progress().queries.into_iter().find(|q| q.id == id).map_or(0, |q| q.metrics.rows_out);
+            return Ok(Outcome::Done(format!("INSERT 0 {written}")));
+        }
         driver.wake().notify();
         Ok(Outcome::Started { query: id, name: table.name.clone(), notices })
     }

@@ -17,7 +17,7 @@ use crate::catalog::Relation;
 use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::plan::{self, Purpose};
-use crate::runtime::{Contents, Driver, NewQuery, Output};
+use crate::runtime::{Contents, Driver, Lives, NewQuery, Output};
 use crate::sql::statement::{Emit, EmitMode, Name, Query};
 
 impl Engine {
@@ -90,7 +90,9 @@ impl Engine {
             name.truncate(cut);
             name.push('…');
         }
-        driver.add(NewQuery { id, name, query: running, output, lives_on: false }, |table| self.input_of(table))?;
+        driver.add(NewQuery { id, name, query: running, output, lives: Lives::WithStreams }, |table| {
+            self.input_of(table)
+        })?;
         driver.wake().notify();
         Ok(Outcome::Live { query: id, notices })
     }

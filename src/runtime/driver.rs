@@ -194,7 +194,7 @@ impl Driver {
 
     /// Whether there is anything to wait for: a query that has not ended, and not only because a table might be changed.
     pub fn is_running(&self) -> bool {
-        self.queries.iter().any(|q| !q.ended && !q.resting) || self.has_written()
+        self.queries.iter().any(RunningQuery::is_waited_for) || self.has_written()
     }
 
     /// Whether the next interval has changes of stored tables to tell.

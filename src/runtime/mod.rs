@@ -22,5 +22,5 @@ pub use feed::Wake;
 pub use inspect::OperatorReport;
 pub use output::Output;
 pub use progress::{Progress, QueryProgress, SourceProgress};
-pub use running::NewQuery;
+pub use running::{Lives, NewQuery};
 pub use source::{Opener, SourceSetup};

@@ -20,8 +20,19 @@ pub struct NewQuery {
     pub query: Query,
     /// Where its changes go. That of a view is readable under the query's name from then on.
     pub output: Output,
-    /// It goes on for as long as a stored table that it reads may change, though its streams have ended. A view always does.
-    pub lives_on: bool,
+    /// How long it goes on.
+    pub lives: Lives,
+}
+
+/// How long a query goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lives {
+    /// For one interval: over rows that are all here.
+    Once,
+    /// Until its streams have ended. Over stored tables alone, until it is stopped: somebody watches it.
+    WithStreams,
+    /// For as long as a stored table that it reads may change, though nothing waits for that. A view always does.
+    WithTables,
 }
 
 /// A query that has been added.
@@ -32,7 +43,7 @@ pub(super) struct RunningQuery {
     /// Where each of the plan's sources comes from.
     pub(super) inputs: Vec<Feeds>,
     pub(super) output: Output,
-    pub(super) lives_on: bool,
+    lives: Lives,
     pub(super) metrics: QueryMetrics,
     pub(super) first: bool,
     /// Rows come only when somebody changes a stored table.
@@ -54,10 +65,10 @@ pub(super) enum Feeds {
 
 impl RunningQuery {
     pub(super) fn new(new: NewQuery, inputs: Vec<Feeds>) -> Self {
-        let NewQuery { id, name, query, output, lives_on } = new;
+        let NewQuery { id, name, query, output, lives } = new;
         let metrics = QueryMetrics::default();
         let (first, resting, ended, failed, told) = (true, false, false, None, false);
-        Self { id, name, query, inputs, output, lives_on, metrics, first, resting, ended, failed, told }
+        Self { id, name, query, inputs, output, lives, metrics, first, resting, ended, failed, told }
     }
 
     /// Whether more rows can come to it.
@@ -69,9 +80,19 @@ impl RunningQuery {
         };
         let stages: Vec<Stage> = self.inputs.iter().map(of).collect();
         let last = stages.iter().copied().max().unwrap_or(Stage::Ended);
-        // It has what streams there were: for the tables alone only those go on that are asked to.
-        let done = last == Stage::Resting && !self.lives_on && stages.contains(&Stage::Ended);
+        let done = match self.lives {
+            Lives::Once => true,
+            // It has what streams there were.
+            Lives::WithStreams => last == Stage::Resting && stages.contains(&Stage::Ended),
+            Lives::WithTables => false,
+        };
         if done { Stage::Ended } else { last }
+    }
+
+    /// Whether a run goes on for it.
+    pub(super) fn is_waited_for(&self) -> bool {
+        let rests = self.resting && self.lives == Lives::WithTables;
+        !self.ended && !rests
     }
 
     /// Runs, decides and delivers one interval.
