@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::logical_expr::Expr;
 
 use super::{Engine, Outcome};
 use crate::catalog::{Relation, TableDef};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::exec::{self, Presenter};
 use crate::format::OnError;
-use crate::plan::{self, IntervalPlan, Purpose};
+use crate::plan::{self, IntervalPlan, Purpose, Target};
 use crate::runtime::{Contents, Input, Lives, NewQuery, Output, SourceSetup};
 use crate::sql::statement::{Insert, Query};
 
@@ -79,18 +81,9 @@ impl Engine {
             .at(insert.target.span));
         }
         let physical = table.physical_schema()?;
-        if !insert.columns.is_empty() {
-            let named: Vec<&str> = insert.columns.iter().map(|c| c.value.as_str()).collect();
-            let all: Vec<&str> = physical.fields().iter().map(|f| f.name().as_str()).collect();
-            if named != all {
-                return Err(Error::unsupported(
-                    "INSERT with some of the columns, or in another order, does not run yet",
-                )
-                .at(insert.target.span)
-                .help(format!("give all columns in order: {}", all.join(", "))));
-            }
-        }
-        let plan = plan::plan(&catalog, &insert.query, Purpose::Output, Some((&physical).into()))?;
+        let (columns, then) = arranged(insert, &physical)?;
+        let target = Target { columns: &columns, then: &then };
+        let plan = plan::plan(&catalog, &insert.query, Purpose::Output, Some(target))?;
         let same_file = |name: &str| match catalog.get(name) {
             Some(Relation::Table(source)) => {
                 source.options.get("path").is_some_and(|p| table.options.get("path") == Some(p))
@@ -198,6 +191,45 @@ impl Engine {
         }
         notices
     }
+}
+
+/// The columns that an INSERT names, and what makes whole rows of them: their order, and NULL for those that are not named.
+fn arranged(insert: &Insert, physical: &Schema) -> Result<(Schema, Vec<Vec<Expr>>)> {
+    if insert.columns.is_empty() {
+        return Ok((physical.clone(), Vec::new()));
+    }
+    let mut named = Vec::new();
+    for column in &insert.columns {
+        let names = physical.fields().iter().map(|f| f.name().as_str());
+        let index = physical.index_of(&column.value).map_err(|_| {
+            let error =
+                Error::sql(format!("'{}' has no column '{}'", insert.target.spelled, column.spelled)).at(column.span);
+            match nearest(&column.value, names) {
+                Some(near) => error.help(format!("did you mean '{near}'?")),
+                None => error,
+            }
+        })?;
+        if named.contains(&index) {
+            return Err(Error::sql(format!("column '{}' is named twice", column.spelled)).at(column.span));
+        }
+        named.push(index);
+    }
+    if named.iter().copied().eq(0..physical.fields().len()) {
+        return Ok((physical.clone(), Vec::new()));
+    }
+    let whole = physical.fields().iter().enumerate().map(|(i, field)| {
+        if named.contains(&i) {
+            return Ok(Expr::Column(Column::new_unqualified(field.name())));
+        }
+        if !field.is_nullable() {
+            return Err(Error::sql(format!("column '{}' is NOT NULL, and nothing is inserted into it", field.name()))
+                .at(insert.target.span));
+        }
+        let null = ScalarValue::try_from(field.data_type())?;
+        Ok(Expr::Literal(null, None).alias(field.name()))
+    });
+    let whole = whole.collect::<Result<Vec<_>>>()?;
+    Ok((physical.project(&named)?, vec![whole]))
 }
 
 /// Whether the query has no EMIT and all its inputs end by themselves.
