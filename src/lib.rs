@@ -90,8 +90,8 @@
 //! [`Driver`](runtime::Driver) runs queries in the order in which they were made, views before those that read them.
 //!
 //! The cost of an interval is the cost of its rows and of the keys that they touch: nothing is planned, and nothing the size
-//! of the state is walked. The exception is what has no key (a join without an equality, Top-N, OVER without PARTITION BY,
-//! GROUPING SETS): it is computed again over all its rows.
+//! of the state is walked. The exception is what has no key (a join without an equality, Top-N, OVER without PARTITION
+//! BY): it is computed again over all its rows.
 //!
 //! # Layers
 //!

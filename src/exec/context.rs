@@ -84,6 +84,8 @@ pub struct QueryContext {
     done: AtomicBool,
     /// Rows given to the bodies of recompute operators, by operator and input.
     slots: Mutex<BTreeMap<(OperatorId, usize), Vec<RecordBatch>>>,
+    /// What shared inputs have brought in this interval.
+    shared: Mutex<BTreeMap<usize, Vec<RecordBatch>>>,
 }
 
 impl Default for QueryContext {
@@ -96,6 +98,7 @@ impl Default for QueryContext {
             late_rows: Mutex::default(),
             done: AtomicBool::new(false),
             slots: Mutex::default(),
+            shared: Mutex::default(),
         }
     }
 }
@@ -112,6 +115,7 @@ impl QueryContext {
     }
 
     pub(super) fn begin(&self, input: IntervalInput) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.interval.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(input);
     }
 
@@ -155,6 +159,15 @@ impl QueryContext {
 
     pub(super) fn slot(&self, id: OperatorId, input: usize) -> Vec<RecordBatch> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id, input)).unwrap_or_default()
+    }
+
+    /// What another reader of a shared input has read in this interval.
+    pub(super) fn shared(&self, id: usize) -> Option<Vec<RecordBatch>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    pub(super) fn share(&self, id: usize, rows: Vec<RecordBatch>) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).insert(id, rows);
     }
 
     pub(super) fn keep_late(&self, rows: RecordBatch) {

@@ -27,6 +27,7 @@ use super::operator::{Operate, OperatorExec};
 use super::recompute::{Input, Recompute};
 use super::retract::Retract;
 use super::session::SessionAggregate;
+use super::share::Share;
 use super::source::{Slot, Source};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
@@ -107,6 +108,7 @@ impl Lowering<'_> {
                 Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch, ends_query: limit.ends_query })
             }
             Operator::Retract(retract) => Arc::new(Arc::new(self.retract(retract)?)),
+            Operator::Share(share) => Arc::new(Share { id: share.id }),
             Operator::Judge(judge) => Arc::new(Arc::new(self.judge(&judge.time)?)),
             Operator::Hold(hold) => {
                 let weight = self.input()?.schema().fields().iter().position(|f| f.name() == WEIGHT_COLUMN);

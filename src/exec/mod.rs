@@ -23,6 +23,7 @@ mod query;
 mod recompute;
 mod retract;
 mod session;
+mod share;
 mod source;
 
 pub use contents::StateRows;

@@ -25,7 +25,7 @@ pub use attribute::{TimeDomain, WindowRole};
 pub use explain::explain;
 pub use operator::{
     AggregateOperator, AssignOperator, EmitAt, Expiry, HoldOperator, HoldTime, JudgeOperator, LapseOperator,
-    LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator, RetractOperator, SlotOperator,
+    LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator, RetractOperator, ShareOperator, SlotOperator,
     SourceOperator, TimeBound, TimeLimit, Undo, WindowUse,
 };
 

@@ -41,6 +41,8 @@ pub enum Operator {
     Recompute(RecomputeOperator),
     /// Where the rows of an input of a [`RecomputeOperator`] enter its body.
     Slot(SlotOperator),
+    /// One input for several readers, which runs once.
+    Share(ShareOperator),
     /// Rows that are late by their own time are dropped and counted.
     Judge(JudgeOperator),
     /// Keeps rows until they are final.
@@ -205,6 +207,13 @@ pub struct SlotOperator {
     pub input: usize,
 }
 
+/// Rows that several operators read.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ShareOperator {
+    /// Tells the shared inputs of a plan apart.
+    pub id: usize,
+}
+
 /// Judges rows that no window holds, by the row watermark that comes with them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JudgeOperator {
@@ -306,6 +315,19 @@ pub struct LimitOperator {
 }
 
 impl Operator {
+    /// The id of one that keeps state.
+    pub fn id(&self) -> Option<OperatorId> {
+        match self {
+            Self::Aggregate(aggregate) => Some(aggregate.id),
+            Self::Retract(retract) => Some(retract.id),
+            Self::Recompute(recompute) => Some(recompute.id),
+            Self::Limit(limit) => Some(limit.id),
+            Self::Hold(hold) => Some(hold.id),
+            Self::Lapse(lapse) => Some(lapse.id),
+            Self::Source(_) | Self::Assign(_) | Self::Slot(_) | Self::Share(_) | Self::Judge(_) | Self::Once => None,
+        }
+    }
+
     fn exprs(&self) -> Vec<Expr> {
         match self {
             Self::Assign(assign) => vec![assign.time.clone()],
@@ -313,9 +335,13 @@ impl Operator {
             Self::Retract(retract) => retract.group.iter().chain(&retract.aggregates).cloned().collect(),
             Self::Judge(judge) => vec![judge.time.clone()],
             Self::Lapse(lapse) => lapse.limits.iter().map(|l| l.value.clone()).collect(),
-            Self::Source(_) | Self::Limit(_) | Self::Recompute(_) | Self::Slot(_) | Self::Hold(_) | Self::Once => {
-                Vec::new()
-            }
+            Self::Source(_)
+            | Self::Limit(_)
+            | Self::Recompute(_)
+            | Self::Slot(_)
+            | Self::Share(_)
+            | Self::Hold(_)
+            | Self::Once => Vec::new(),
         }
     }
 }
@@ -365,6 +391,7 @@ impl fmt::Display for Operator {
                 f.write_str(if r.weighted { ", emits changes" } else { "" })
             }
             Self::Slot(s) => write!(f, "Slot: input {} of #{}", s.input, s.id),
+            Self::Share(s) => write!(f, "Share (linear): {}, read once for all", s.id),
             Self::Judge(j) => write!(f, "Judge (linear): late rows dropped and counted, by {}", j.time),
             Self::Hold(h) => {
                 let own = h.times.iter().any(|(_, of)| *of == HoldTime::Own);

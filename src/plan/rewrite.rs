@@ -11,6 +11,7 @@ mod lapse;
 mod linear;
 mod recompute;
 mod retract;
+mod sets;
 mod top;
 mod window;
 
@@ -60,6 +61,7 @@ pub(super) fn incrementalize(
         processing_time: false,
         last: None,
         tops: top::tops(plan),
+        shares: 0,
     };
     refuse_hidden_names(plan)?;
     rewriter.last = last_limit(plan);
@@ -70,6 +72,7 @@ pub(super) fn incrementalize(
     }
     let place = query.emit.as_ref().map(|e| e.span);
     let stream = rewriter.hold(stream).map_err(|e| place.into_iter().fold(e, Error::at))?;
+    advice::bound_by_time(&stream.plan, &mut rewriter.stateful);
     let presentation = presentation.filter(|_| purpose == Purpose::Output);
     if let Some((table, column)) = rewriter.window_without_watermark(plan) {
         rewriter.notices.push(format!(
@@ -156,6 +159,8 @@ struct Rewriter<'a> {
     last: Option<&'a LogicalPlan>,
     /// OVERs of which only the first rows of a partition come out.
     tops: Vec<top::Top>,
+    /// How many inputs are shared.
+    shares: usize,
 }
 
 impl Rewriter<'_> {

@@ -149,6 +149,8 @@ async fn explain_says_what_bounds_each_table() {
     let held = explain("SELECT k, ts FROM a WHERE k > 'a' EMIT ON WINDOW CLOSE").await;
     assert!(held.contains("State hold#0: key ts; rows leave when the watermark has passed their own time"), "{held}");
     assert!(held.contains("Filter (linear)"), "{held}");
+    let lapsing = explain("SELECT k, count(*) FROM a WHERE ts > now() - INTERVAL '1' HOUR GROUP BY k").await;
+    assert!(lapsing.contains("State aggregate#1: key a.k; rows leave as time passes"), "{lapsing}");
     let first = explain("SELECT k, v FROM a QUALIFY row_number() OVER (PARTITION BY k ORDER BY v) <= 3").await;
     assert!(first.contains("UNBOUNDED: the first 3 rows of each key, for good: PARTITION BY window_start"), "{first}");
 }

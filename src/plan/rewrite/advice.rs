@@ -1,7 +1,11 @@
 //! What would bound the state of an operator, as a clause of this query.
 
 use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Extension, LogicalPlan};
 
+use super::super::StatefulOperator;
+use super::super::operator::{Operator, OperatorNode, TimeBound};
 use super::Rewriter;
 use crate::catalog::{Relation, TableDef};
 
@@ -35,6 +39,37 @@ impl Rewriter<'_> {
             (None, None) => "it is as large as what it is given".to_owned(),
         }
     }
+}
+
+/// Says of operators over rows that all leave as time passes that their state does so too.
+pub(super) fn bound_by_time(plan: &LogicalPlan, stateful: &mut [StatefulOperator]) {
+    // What the visitor returns is always Ok.
+    let _ = plan.apply(|node| {
+        if let Some(operator) = operator_of(node)
+            && let Some(id) = operator.id()
+            && node.inputs().into_iter().all(leaves)
+            && let Some(state) = stateful.get_mut(id).filter(|s| s.bound.is_none())
+        {
+            state.bound = Some("rows leave as time passes, with those of its input".to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+}
+
+/// Whether every row of a plan leaves as time passes.
+fn leaves(plan: &LogicalPlan) -> bool {
+    if let Some(Operator::Lapse(lapse)) = operator_of(plan)
+        && lapse.limits.iter().any(|l| matches!(l.bound, TimeBound::After | TimeBound::AtOrAfter))
+    {
+        return true;
+    }
+    let inputs = plan.inputs();
+    !inputs.is_empty() && inputs.into_iter().all(leaves)
+}
+
+fn operator_of(plan: &LogicalPlan) -> Option<&Operator> {
+    let LogicalPlan::Extension(Extension { node }) = plan else { return None };
+    node.as_any().downcast_ref::<OperatorNode>().map(|node| &node.operator)
 }
 
 /// The first column that a watermark can be declared for.

@@ -20,12 +20,12 @@ impl Rewriter<'_> {
     pub(super) fn aggregate(&mut self, input: Stream, aggregate: &Aggregate) -> Result<Stream> {
         let sets = aggregate.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_)));
         if sets {
-            return self.aggregate_again(input, aggregate, sets);
+            return self.grouping_sets(input, aggregate);
         }
         if input.has(WEIGHT_COLUMN) {
             return match undo_all(aggregate, input.schema()) {
                 Some(undo) => self.retract(input, aggregate, undo),
-                None => self.aggregate_again(input, aggregate, sets),
+                None => self.aggregate_again(input, aggregate),
             };
         }
         let (input, attributes) = self.group_attributes(input, aggregate)?;

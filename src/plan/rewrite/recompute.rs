@@ -157,18 +157,18 @@ impl Rewriter<'_> {
         })
     }
 
-    /// GROUP BY over rows that come and go, and GROUPING SETS.
-    pub(super) fn aggregate_again(&mut self, input: Stream, aggregate: &Aggregate, sets: bool) -> Result<Stream> {
+    /// GROUP BY over rows that come and go, by functions that can't take a row back.
+    pub(super) fn aggregate_again(&mut self, input: Stream, aggregate: &Aggregate) -> Result<Stream> {
         if input.session.is_some() {
             return Err(session_first());
         }
         let plan = LogicalPlan::Aggregate(aggregate.clone());
-        let keys = if sets { Vec::new() } else { aggregate.group_expr.clone() };
+        let keys = aggregate.group_expr.clone();
         let expiry = key_expiry(&input, &keys);
         let mut attributes: Vec<Attribute> =
             if expiry.is_some() { keys.iter().map(|k| input.attribute(k)).collect() } else { Vec::new() };
         attributes.resize(aggregate.schema.fields().len(), Attribute::Plain);
-        let unique = (!sets).then(|| (0..keys.len()).collect());
+        let unique = Some((0..keys.len()).collect());
         self.recompute(Recompute {
             kind: "aggregate",
             plan: &plan,
