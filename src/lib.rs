@@ -115,6 +115,7 @@
 //! | [`connector`] | sources and sinks: bytes and positions; a system per file | plans, state |
 //! | [`runtime`] | the driver: poll, seal, run, decide, deliver | SQL text, terminals |
 //! | [`engine`] | the API for programs | who embeds it |
+//! | [`verify`] | the proof that a stream answers as batch SQL does, in many ways | who asks for it |
 //! | [`cli`] | the `tidemill` command, through [`engine`] | how queries run |
 //!
 //! A new operator is a file in `exec` and a rule in `plan`; a new connector is a file in `connector`.
@@ -199,5 +200,7 @@ pub mod connector;
 pub mod runtime;
 
 pub mod engine;
+
+pub mod verify;
 
 pub mod cli;

@@ -220,7 +220,10 @@ impl Catalog {
         }
         // The catalog is in memory: binding waits for nothing, and need not be async for its callers.
         let bound = state.statement_to_plan(statement).now_or_never();
-        bound.ok_or_else(|| Error::internal("binding waited for something"))?.map_err(|error| {
+        let bound = bound.ok_or_else(|| Error::internal("binding waited for something"))?;
+        // Only the analyzer settles the types of a UNION's columns, and whoever binds asks for types.
+        let typed = bound.and_then(|plan| state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}));
+        typed.map_err(|error| {
             let error = self.explain_error(error);
             match quoted(error.message()).and_then(|name| bind::place_of(&written, name)) {
                 Some(span) => error.at(span),

@@ -19,6 +19,7 @@ Examples:
   tidemill run q.sql < day.jsonl | jq .        rows on stdin are the relation `stdin`
   tail -F access.log | tidemill -c \"SELECT window_end, status, count(*) FROM TUMBLE(stdin, now(), INTERVAL '5' SECOND) GROUP BY 1, 2\"
   tidemill check q.sql                         plan only: errors with their place, exit 1
+  tidemill verify q.sql --seeds 50             does the stream answer as batch SQL does, however its rows arrive?
 
 Exit codes: 0 done or drained, 1 wrong SQL or a failed query, 2 wrong arguments, 3 a source or sink can't be reached,
 4 rows were late or bad and --strict was given, 130 aborted by Ctrl-C.";
@@ -49,6 +50,19 @@ enum Action {
         /// Query files, in order; `-` is stdin
         #[arg(value_name = "FILE")]
         paths: Vec<PathBuf>,
+    },
+    /// Run query files as a stream in many ways, and compare each with the batch answer
+    ///
+    /// Every source is read to its end once. Then the rows are run again and again: cut into intervals by chance, shuffled
+    /// within the watermark, in one partition and in two. Sinks are not written. On a difference the exit code is 1, and a
+    /// minimal case is written as a .sql and a .jsonl beside it.
+    Verify {
+        /// Query files, in order; `-` is stdin
+        #[arg(value_name = "FILE")]
+        paths: Vec<PathBuf>,
+        /// In how many ways the rows arrive
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        seeds: u64,
     },
     /// Print how the queries of files would run, and what state they keep
     Explain {
@@ -161,6 +175,7 @@ pub(crate) enum Mode {
     Run,
     Check,
     Explain,
+    Verify { seeds: u64 },
 }
 
 /// Where a piece of SQL comes from.
@@ -209,6 +224,7 @@ fn decide(args: Args, matches: &ArgMatches, stdin_is_terminal: bool) -> Result<I
         Some(Action::Run { paths }) => (Some(Mode::Run), paths),
         Some(Action::Check { paths }) => (Some(Mode::Check), paths),
         Some(Action::Explain { paths }) => (Some(Mode::Explain), paths),
+        Some(Action::Verify { paths, seeds }) => (Some(Mode::Verify { seeds }), paths),
     };
     let mut scripts = in_order(&args.options, matches);
     scripts.extend(paths.into_iter().map(from_path));
@@ -286,6 +302,8 @@ mod tests {
             (&["run"], false, Mode::Run, vec![SqlSource::Stdin], true),
             (&["check", "q.sql"], true, Mode::Check, vec![file("q.sql")], false),
             (&["explain", "-c", "a"], true, Mode::Explain, vec![command("a")], false),
+            (&["verify", "q.sql"], true, Mode::Verify { seeds: 20 }, vec![file("q.sql")], false),
+            (&["verify", "q.sql", "--seeds", "3"], true, Mode::Verify { seeds: 3 }, vec![file("q.sql")], false),
             (&["-f", "x", "-c", "a", "-f", "y"], true, Mode::Run, vec![file("x"), command("a"), file("y")], false),
         ] {
             let invocation = parse(line, terminal).unwrap();

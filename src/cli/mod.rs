@@ -12,6 +12,7 @@ mod screen;
 mod script;
 mod signals;
 mod status;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;

@@ -38,6 +38,7 @@ impl Run<'_> {
         match self.invocation.mode {
             Mode::Check => self.check().await.map(|()| Exit::Done),
             Mode::Explain => self.explain().await.map(|()| Exit::Done),
+            Mode::Verify { seeds } => self.verify(seeds).await,
             Mode::Run | Mode::Shell => self.run().await,
         }
     }

@@ -64,6 +64,13 @@ impl EngineBuilder {
         self
     }
 
+    /// These connectors, in place of those that tidemill brings along.
+    #[must_use]
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = registry;
+        self
+    }
+
     /// One more function.
     #[must_use]
     pub fn function(mut self, function: ScalarUDF) -> Self {

@@ -8,6 +8,7 @@ use datafusion::logical_expr::Expr;
 
 use super::{Engine, Outcome};
 use crate::catalog::{Relation, TableDef};
+use crate::connector::{ConnectorRef, RelationSpec};
 use crate::error::{Error, Result, nearest};
 use crate::exec::{self, Presenter};
 use crate::format::OnError;
@@ -175,6 +176,16 @@ impl Engine {
             open: Box::new(move |projection| connector.source(&spec, projection)),
             inline: self.shared.inline,
         })
+    }
+
+    /// What it takes to read a table outside of a query: its definition, its connector, and what that is told.
+    pub(crate) fn source_to_record(&self, name: &str) -> Result<(TableDef, ConnectorRef, RelationSpec)> {
+        let table = match self.catalog().get(name) {
+            Some(Relation::Table(table)) => Arc::clone(table),
+            _ => return Err(Error::internal(format!("no table '{name}' to read"))),
+        };
+        let (connector, spec) = (self.connector_of(&table)?, self.table_spec(&table)?);
+        Ok((table.as_ref().clone(), connector, spec))
     }
 
     /// Whether a query's result is given once, when its input has ended: without EMIT, over files read to their end, when it

@@ -37,6 +37,8 @@ pub use outcome::{Outcome, Output, OutputInfo};
 pub use push::{PushTable, PushTableBuilder};
 pub use stream::{ChangeStream, QueryHandle};
 
+pub(crate) use show::table_ddl;
+
 pub use crate::runtime::{OperatorReport, Progress, QueryProgress, SourceProgress, StepReport};
 
 /// How often a quiet run looks around: for windows of wall time, idle sources, and its observer.
@@ -345,7 +347,7 @@ impl Engine {
         self.shared.settings.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
         self.shared.catalog.read().unwrap_or_else(PoisonError::into_inner)
     }
 

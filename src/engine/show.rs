@@ -184,7 +184,7 @@ impl Engine {
 }
 
 /// The DDL of a table, inferred columns too.
-fn table_ddl(table: &TableDef) -> String {
+pub(crate) fn table_ddl(table: &TableDef) -> String {
     let mut lines = Vec::new();
     for (i, field) in table.schema.fields().iter().enumerate() {
         let name = quoted(crate::format::spelling(field));

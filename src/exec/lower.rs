@@ -6,6 +6,7 @@ use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
@@ -196,6 +197,7 @@ impl Lowering<'_> {
         let input: SchemaRef = Arc::new(schema.as_arrow().clone());
         let call = |expr: &Expr| {
             let properties = self.session.execution_props();
+            let expr = &ordered_once(expr.clone())?;
             let lowered = LoweredAggregateBuilder::new(expr, schema, &input, properties, self.planning).build()?;
             Ok(Call { function: lowered.aggregate, filter: lowered.filter, input: Arc::clone(&input) })
         };
@@ -281,4 +283,19 @@ impl Lowering<'_> {
             schema: Arc::clone(&self.schema),
         })
     }
+}
+
+/// An aggregate whose ORDER BY names each expression once: the first says all, and DataFusion's accumulators panic at another.
+fn ordered_once(expr: Expr) -> DfResult<Expr> {
+    let once = |expr: Expr| {
+        let Expr::AggregateFunction(mut call) = expr else { return Ok(Transformed::no(expr)) };
+        let mut named: Vec<Expr> = Vec::new();
+        call.params.order_by.retain(|key| {
+            let is_new = !named.contains(&key.expr);
+            named.push(key.expr.clone());
+            is_new
+        });
+        Ok(Transformed::yes(Expr::AggregateFunction(call)))
+    };
+    Ok(expr.transform_up(once)?.data)
 }

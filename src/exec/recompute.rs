@@ -23,6 +23,7 @@ use futures::StreamExt;
 use super::assign::micros;
 use super::contents::StateRows;
 use super::context::{OperatorState, QueryContext};
+use super::key::canonical;
 use super::operator::{Operate, Run};
 use crate::error::{Error, Result};
 use crate::plan::{Expiry, OperatorId, WindowRole};
@@ -129,7 +130,8 @@ impl Run for RecomputeRun {
     fn push(&mut self, input: usize, batch: RecordBatch) -> Result<Vec<RecordBatch>> {
         let spec = &self.recompute.inputs[input];
         let rows = batch.num_rows();
-        let keys = spec.keys.iter().map(|k| Ok(k.evaluate(&batch)?.into_array(rows)?)).collect::<Result<Vec<_>>>()?;
+        let key = |k: &Arc<dyn PhysicalExpr>| Ok(canonical(k.evaluate(&batch)?.into_array(rows)?));
+        let keys = spec.keys.iter().map(key).collect::<Result<Vec<_>>>()?;
         let columns = spec.visible.iter().map(|i| Arc::clone(batch.column(*i))).collect();
         let weights = match spec.weight {
             Some(i) => batch.column(i).as_primitive::<Int64Type>().values().to_vec(),

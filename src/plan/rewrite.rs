@@ -204,6 +204,14 @@ impl Rewriter<'_> {
             },
             LogicalPlan::Limit(limit) => {
                 let (skip, fetch) = limit_of(limit)?;
+                // A column that only the order needs is dropped between the two: cut first, then drop it.
+                if let LogicalPlan::Projection(projection) = limit.input.as_ref()
+                    && projects_an_order(&projection.input)
+                {
+                    let cut = datafusion::logical_expr::Limit { input: Arc::clone(&projection.input), ..limit.clone() };
+                    let input = self.rewrite(&LogicalPlan::Limit(cut), want_watermark)?;
+                    return linear::projection(input, &projection.expr);
+                }
                 if let LogicalPlan::Sort(sort) = limit.input.as_ref() {
                     let input = self.rewrite(&sort.input, false)?;
                     return self.top_n(input, plan, &sort.expr);
@@ -470,6 +478,15 @@ fn last_limit(plan: &LogicalPlan) -> Option<&LogicalPlan> {
         LogicalPlan::Filter(filter) => last_limit(&filter.input),
         LogicalPlan::SubqueryAlias(alias) => last_limit(&alias.input),
         _ => None,
+    }
+}
+
+/// Whether a plan is an ordered one, with columns dropped from it or not.
+fn projects_an_order(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Sort(_) => true,
+        LogicalPlan::Projection(projection) => projects_an_order(&projection.input),
+        _ => false,
     }
 }
 

@@ -80,6 +80,10 @@ const QUERIES: &[&str] = &[
     "SELECT k, v, s FROM (SELECT k, v, s FROM a ORDER BY v, k, s LIMIT 3) AS t",
     "SELECT k, n FROM (SELECT k, count(*) AS n FROM a GROUP BY k) AS c ORDER BY n DESC, k LIMIT 2",
     "SELECT k, n FROM (SELECT k, count(*) AS n FROM a GROUP BY k) AS c ORDER BY n, k LIMIT 2 OFFSET 1",
+    // What generated queries have found.
+    "SELECT s FROM (SELECT k, s, max(v) AS m FROM a GROUP BY k, s ORDER BY m DESC, k, s LIMIT 3 OFFSET 1) AS t",
+    "SELECT k FROM a UNION SELECT row_number() OVER (ORDER BY k, w, s) FROM b",
+    "SELECT v, w FROM a JOIN b ON CAST(v AS DOUBLE) * 0.0 = CAST(w AS DOUBLE) * -0.0",
     "WITH t AS (SELECT k, sum(v) AS t FROM a GROUP BY k) SELECT t.k, t, w FROM t JOIN b ON t.k = b.k WHERE t > w",
 ];
 

@@ -3,11 +3,15 @@
 //!
 //! - `batch`: views against plain DataFusion after every interval, for every kind of operator.
 //! - `state`: what is let go is gone from the state tables.
+//! - `generated`: the same for queries made by chance.
+//! - `verify`: the queries that ship, proved by `tidemill verify`.
 
 mod batch;
 mod binary;
+mod generated;
 mod laws;
 mod queries;
 mod rows;
 mod slt;
 mod state;
+mod verify;
