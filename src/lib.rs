@@ -64,9 +64,9 @@
 //! 4. [`plan::plan`] runs DataFusion's optimizer (the rules that are wrong for streams are off) and rewrites what needs state
 //!    into [`Operator`](plan::Operator)s of ours. The result is an [`IntervalPlan`](plan::IntervalPlan), which `EXPLAIN`
 //!    prints: sources, operators, state tables and what bounds them, when rows come out. Aggregates keep a value per group, and
-//!    take rows back where that is exact ([`RetractOperator`](plan::RetractOperator)); joins, subqueries, set operations, OVER,
-//!    Top-N and what else aggregates rows that come and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the
-//!    stock operator. Rows that must wait are held: until they are final ([`HoldOperator`](plan::HoldOperator)), or until a
+//!    take rows back where that is exact ([`RetractOperator`](plan::RetractOperator)); joins, and subqueries and set operations
+//!    that are joins by then, become [`JoinOperator`](plan::JoinOperator)s; OVER, Top-N and what else aggregates rows that come
+//!    and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the stock operator. Rows that must wait are held: until they are final ([`HoldOperator`](plan::HoldOperator)), or until a
 //!    condition over `now()` comes true or false ([`LapseOperator`](plan::LapseOperator)).
 //! 5. [`exec::Query::new`] lowers it to a physical DataFusion plan. All of this happens once.
 //! 6. [`Engine::run`](engine::Engine::run) calls [`Driver::step`](runtime::Driver::step) for every interval, or the embedder
@@ -75,8 +75,8 @@
 //! 7. It *seals* the interval: every row gets its row watermark from its partition's [`PartitionClock`](time::PartitionClock),
 //!    and the watermarks of the sources move. Rows and watermarks together are an [`IntervalInput`](exec::IntervalInput).
 //! 8. It *runs* the same physical plan over those rows with [`exec::Query::run`]. Operators find their
-//!    [state tables](state) through the task context, read the keys that the rows touch, and stage what they write. *Keyed
-//!    recompute* fetches the rows of these keys from a [`RowStore`](state::RowStore), runs the stock operator on them as they
+//!    [state tables](state) through the task context, read the keys that the rows touch, and stage what they write. A
+//!    *keyed join* reads the rows of the other side that the interval's rows meet. *Keyed recompute* fetches the rows of these keys from a [`RowStore`](state::RowStore), runs the stock operator on them as they
 //!    were and as they are now, and hands on the difference.
 //! 9. It *decides*: [`Query::commit`](exec::Query::commit) makes what was staged the base;
 //!    [`Query::rollback`](exec::Query::rollback) leaves no trace, and the query leaves while the others go on.
@@ -90,8 +90,8 @@
 //! [`Driver`](runtime::Driver) runs queries in the order in which they were made, views before those that read them.
 //!
 //! The cost of an interval is the cost of its rows and of the keys that they touch: nothing is planned, and nothing the size
-//! of the state is walked. The exception is what has no key (a join without an equality, Top-N, OVER without PARTITION
-//! BY): it is computed again over all its rows.
+//! of the state is walked. The exception is what has no key: a row that comes to a join without an equality is compared with
+//! all rows of the other side, and Top-N and OVER without PARTITION BY are computed again over all their rows.
 //!
 //! # Layers
 //!
@@ -139,6 +139,17 @@
 //! **A session closes when the watermark has passed its end, not when it reaches it.** Rows exactly the gap apart are one
 //! session, and a row *at* the watermark is on time: with the watermark at 10 s a row of 10 s may still come, and belongs to the
 //! session that began at 0 s.
+//!
+//! **An interval join judges lateness by the row's own time, and only where the watermark frees rows.** From
+//! `b.ts BETWEEN a.ts AND a.ts + INTERVAL '10' SECOND` it follows that a row of A can go once the watermark of B has passed its time
+//! by more than 10 s: if no row of B comes behind that watermark. So a row of B is late iff its own time < its row watermark, at
+//! the join's input; and a row of A likewise, as it is A's watermark that frees rows of B. Both are functions of the order of arrival
+//! in the row's own partition. A row that is not late is at or ahead of its row watermark, which is at or ahead of the
+//! watermark that has freed rows, so all the rows that it meets are still there: the answer is the join of the rows that are not
+//! late, wherever the stream was cut. A weaker rule ("late for the pair") would lose fewer rows, but then a row would be late for
+//! some of its pairs, and what comes out could be behind the windows above. Where nothing is freed (no bound, or none on
+//! this side) nothing is judged. What comes out may be behind the watermark by as much as the condition says (`lag` in
+//! `plan`), and windows above wait for that.
 //!
 //! **Rows that arrive by wall time follow the clock of the interval.** `now()` and `PROCTIME()` are one value per interval,
 //! so a query over them can't be cut-invariant; with a manual clock it is still exactly repeatable:

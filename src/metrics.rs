@@ -36,6 +36,8 @@ pub struct QueryMetrics {
     pub windows_open: u64,
     /// Windows that have closed.
     pub windows_closed: u64,
+    /// Rows read from state tables: proportional to the rows of the keys that were touched.
+    pub state_rows_read: u64,
     /// Rows held in state tables now.
     pub state_rows: u64,
     /// Bytes held in state tables now.

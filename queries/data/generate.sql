@@ -95,3 +95,12 @@ SELECT card,
        CAST(CAST(CASE WHEN large = 1 THEN cents + 900000 ELSE cents END AS DECIMAL(12, 2)) / 100 AS DECIMAL(10, 2)) AS amount,
        country, ts
 FROM made_payments;
+
+-- Nexmark's side input: a value for each of ten thousand keys. -> side_input.csv
+CREATE TABLE made_side_input (key BIGINT, value VARCHAR)
+WITH (connector = 'datagen', 'number-of-rows' = '10000', 'fields.key.kind' = 'sequence', 'fields.value.kind' = 'sequence');
+
+CREATE TABLE side_input (key BIGINT, value VARCHAR)
+WITH (connector = 'filesystem', path = 'queries/data/side_input.csv', format = 'csv');
+
+INSERT INTO side_input SELECT key, value FROM made_side_input;

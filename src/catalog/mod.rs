@@ -1,7 +1,8 @@
 //! What names mean: relations, their columns and time attributes, SQL functions, and how DataFusion's planner sees them.
 //!
 //! The [`Catalog`] holds relations and shows them to a DataFusion session whose optimizer rules are those that are right for
-//! streams (see `session`). Windowing calls are bound here, to a [`WindowNode`]. Knows nothing about connectors' code and
+//! streams (see `session`). Windowing calls are bound here, to a [`WindowNode`], and
+//! joins as of a time, to a [`TemporalNode`]. Knows nothing about connectors' code and
 //! about how plans run.
 
 mod bind;
@@ -16,6 +17,7 @@ mod names;
 mod provider;
 mod relation;
 mod session;
+mod temporal;
 mod types;
 mod unnest_call;
 mod window;
@@ -39,6 +41,7 @@ pub use clock::{IntervalClock, is_clock_call, is_day_call};
 pub use macros::SqlFunction;
 pub use provider::{Snapshot, StreamProvider, snapshot_name, stream_name};
 pub use relation::{Description, Growth, Relation, StoredTable, TableDef, ViewDef, WatermarkDef};
+pub use temporal::TemporalNode;
 pub use window::{WINDOW_COLUMNS, WindowNode};
 
 /// Names and what they mean.

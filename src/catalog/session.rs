@@ -22,6 +22,7 @@ use super::clock::{self, IntervalClock};
 use super::exact::ExactOperators;
 use super::intervals::IntervalArithmetic;
 use super::json::{self, JsonOperators};
+use super::temporal::TemporalJoins;
 use super::types::Types;
 use super::unnest_call::UnnestCalls;
 use super::window_call::WindowCalls;
@@ -50,7 +51,7 @@ pub(super) fn state(clock: &Arc<IntervalClock>) -> SessionState {
         .with_optimizer_rules(rules)
         .with_physical_optimizer_rules(physical)
         .with_type_planner(Arc::new(Types))
-        .with_relation_planners(vec![Arc::new(WindowCalls), Arc::new(UnnestCalls)])
+        .with_relation_planners(vec![Arc::new(WindowCalls), Arc::new(UnnestCalls), Arc::new(TemporalJoins)])
         .build();
     state.add_analyzer_rule(Arc::new(ExactOperators));
     let _ = state.register_function_rewrite(Arc::new(ExactOperators));

@@ -27,7 +27,7 @@ impl RelationPlanner for WindowCalls {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
         let TableFactor::Table { name, args: Some(args), alias, version: None, .. } = &relation else {
-            return refuse_or_pass(relation);
+            return Ok(RelationPlanning::Original(Box::new(relation)));
         };
         let [part] = name.0.as_slice() else { return Ok(RelationPlanning::Original(Box::new(relation))) };
         let kind = part.as_ident().map(|i| i.value.to_lowercase()).unwrap_or_default();
@@ -39,15 +39,6 @@ impl RelationPlanner for WindowCalls {
         let plan = call.plan(context)?;
         Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias.clone()))))
     }
-}
-
-/// `FOR SYSTEM_TIME AS OF` is ignored by DataFusion's planner: better no answer than a wrong one.
-fn refuse_or_pass(relation: TableFactor) -> Result<RelationPlanning> {
-    if let TableFactor::Table { name, version: Some(_), .. } = &relation {
-        let error = Error::unsupported("FOR SYSTEM_TIME AS OF does not run yet").at(name.span().into());
-        return Err(error.help("a plain JOIN runs, and follows later changes of the table").into());
-    }
-    Ok(RelationPlanning::Original(Box::new(relation)))
 }
 
 struct Call<'a> {

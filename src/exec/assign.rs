@@ -26,6 +26,8 @@ pub(super) struct Assign {
     pub(super) spec: WindowSpec,
     /// Index of the row watermark in the input, when rows are judged by it.
     pub(super) row_watermark: Option<usize>,
+    /// The sources whose rows it sees.
+    pub(super) sources: Vec<usize>,
     /// Input columns handed on, in front of the window's three and behind them (the weight).
     pub(super) before: Vec<usize>,
     pub(super) after: Vec<usize>,
@@ -42,6 +44,7 @@ impl Operate for Assign {
             time: Arc::clone(&self.time),
             spec: self.spec,
             row_watermark: self.row_watermark,
+            sources: self.sources.clone(),
             before: self.before.clone(),
             after: self.after.clone(),
             schema: Arc::clone(&self.schema),
@@ -54,6 +57,7 @@ struct AssignRun {
     time: Arc<dyn PhysicalExpr>,
     spec: WindowSpec,
     row_watermark: Option<usize>,
+    sources: Vec<usize>,
     before: Vec<usize>,
     after: Vec<usize>,
     schema: SchemaRef,
@@ -83,7 +87,7 @@ impl Run for AssignRun {
             counters.late.fetch_add(assigned.late.len() as u64, Ordering::Relaxed);
             let late = UInt32Array::from(assigned.late.clone());
             let visible = batch.project(&self.before)?;
-            self.context.keep_late(arrow::compute::take_record_batch(&visible, &late)?);
+            self.context.keep_late(&self.sources, arrow::compute::take_record_batch(&visible, &late)?);
         }
         if assigned.rows.is_empty() {
             return Ok(Vec::new());

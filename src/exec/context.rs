@@ -70,6 +70,8 @@ pub struct Counters {
     pub null_time: AtomicU64,
     /// Windows closed.
     pub closed: AtomicU64,
+    /// Rows read from state tables.
+    pub state_rows_read: AtomicU64,
 }
 
 /// The state of a query and the interval that it runs.
@@ -78,8 +80,8 @@ pub struct QueryContext {
     states: Mutex<BTreeMap<OperatorId, Box<dyn OperatorState>>>,
     /// What operators count.
     pub counters: Counters,
-    /// Rows that were late in this interval.
-    late_rows: Mutex<Vec<RecordBatch>>,
+    /// Rows that were late in this interval, by source.
+    late_rows: Mutex<Vec<(usize, RecordBatch)>>,
     /// A LIMIT has let its last row through.
     done: AtomicBool,
     /// Rows given to the bodies of recompute operators, by operator and input.
@@ -153,6 +155,12 @@ impl QueryContext {
         if time == i64::MAX { time } else { time.saturating_sub(lag) }
     }
 
+    /// Whether none of these sources brings any more rows.
+    pub(super) fn have_ended(&self, sources: &[usize]) -> bool {
+        let interval = self.interval();
+        sources.iter().all(|i| interval.sources.get(*i).is_none_or(|s| s.ended))
+    }
+
     pub(super) fn fill_slot(&self, id: OperatorId, input: usize, rows: RecordBatch) {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).insert((id, input), vec![rows]);
     }
@@ -170,12 +178,15 @@ impl QueryContext {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).insert(id, rows);
     }
 
-    pub(super) fn keep_late(&self, rows: RecordBatch) {
-        self.late_rows.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+    /// Keeps late rows to be read, when they are of one source.
+    pub(super) fn keep_late(&self, sources: &[usize], rows: RecordBatch) {
+        if let [source] = sources {
+            self.late_rows.lock().unwrap_or_else(PoisonError::into_inner).push((*source, rows));
+        }
     }
 
-    /// Takes the rows that were late in this interval.
-    pub fn take_late(&self) -> Vec<RecordBatch> {
+    /// Takes the rows that were late in this interval, each with the index of its source in the plan.
+    pub fn take_late(&self) -> Vec<(usize, RecordBatch)> {
         std::mem::take(&mut *self.late_rows.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

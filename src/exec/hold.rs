@@ -18,7 +18,7 @@ use super::assign::micros;
 use super::contents::StateRows;
 use super::context::{OperatorState, QueryContext};
 use super::operator::{Operate, Run};
-use super::recompute::{Weighted, consolidate};
+use super::weighted::{Weighted, consolidate};
 use crate::error::{Error, Result};
 use crate::plan::{HoldOperator, HoldTime};
 use crate::state::{TimedChange, TimedRows};

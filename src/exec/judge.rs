@@ -20,6 +20,10 @@ pub(super) struct Judge {
     pub(super) time: Arc<dyn PhysicalExpr>,
     /// Index of the row watermark in the input.
     pub(super) row_watermark: usize,
+    /// Whether rows without a time are handed on.
+    pub(super) keeps_null: bool,
+    /// The sources whose rows it sees.
+    pub(super) sources: Vec<usize>,
     /// Input columns that are handed on.
     pub(super) columns: Vec<usize>,
     pub(super) schema: SchemaRef,
@@ -48,7 +52,9 @@ impl Run for JudgeRun {
         let watermarks = batch.column(judge.row_watermark).as_primitive::<Int64Type>();
         let (mut on_time, mut late, mut without) = (Vec::new(), Vec::new(), 0);
         for row in 0..batch.num_rows() {
-            if times.is_null(row) {
+            if times.is_null(row) && judge.keeps_null {
+                on_time.push(row as u32);
+            } else if times.is_null(row) {
                 without += 1;
             } else if times.value(row) < watermarks.value(row) {
                 late.push(row as u32);
@@ -61,7 +67,7 @@ impl Run for JudgeRun {
         counters.late.fetch_add(late.len() as u64, Ordering::Relaxed);
         let visible = batch.project(&judge.columns)?;
         if !late.is_empty() {
-            self.context.keep_late(take_record_batch(&visible, &UInt32Array::from(late))?);
+            self.context.keep_late(&judge.sources, take_record_batch(&visible, &UInt32Array::from(late))?);
         }
         if on_time.is_empty() {
             return Ok(Vec::new());

@@ -1,11 +1,13 @@
 //! Interval plan → one DataFusion physical plan, made once per query.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
+use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::{DataFusionError, Result as DfResult};
 use datafusion::execution::SessionState;
@@ -14,6 +16,8 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::LoweredAggregateBuilder;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
@@ -21,6 +25,7 @@ use super::aggregate::Aggregate;
 use super::assign::Assign;
 use super::groups::Call;
 use super::hold::Hold;
+use super::join::{Expires, Join, Residual, Seen, Side};
 use super::judge::Judge;
 use super::lapse::{self, Lapse};
 use super::limit::{Limit, Once};
@@ -33,8 +38,8 @@ use super::source::{Slot, Source};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
 use crate::plan::{
-    AggregateOperator, AssignOperator, IntervalPlan, LapseOperator, Operator, OperatorNode, ROW_WATERMARK,
-    RecomputeOperator, RetractOperator,
+    AggregateOperator, AssignOperator, IntervalPlan, JoinOperator, JoinSide, JudgeOperator, LapseOperator, Operator,
+    OperatorNode, ROW_WATERMARK, RecomputeOperator, RetractOperator, RowExpiry, Sees,
 };
 use crate::time::WindowSpec;
 
@@ -110,7 +115,7 @@ impl Lowering<'_> {
             }
             Operator::Retract(retract) => Arc::new(Arc::new(self.retract(retract)?)),
             Operator::Share(share) => Arc::new(Share { id: share.id }),
-            Operator::Judge(judge) => Arc::new(Arc::new(self.judge(&judge.time)?)),
+            Operator::Judge(judge) => Arc::new(Arc::new(self.judge(judge)?)),
             Operator::Hold(hold) => {
                 let weight = self.input()?.schema().fields().iter().position(|f| f.name() == WEIGHT_COLUMN);
                 Arc::new(Arc::new(Hold { operator: hold.clone(), weight, schema: Arc::clone(&self.schema) }))
@@ -118,6 +123,7 @@ impl Lowering<'_> {
             Operator::Lapse(lapse) => Arc::new(Arc::new(self.lapse(lapse)?)),
             Operator::Once => Arc::new(Once),
             Operator::Slot(slot) => Arc::new(Slot { id: slot.id, input: slot.input }),
+            Operator::Join(join) => Arc::new(Arc::new(self.join(join)?)),
             Operator::Recompute(_) => return Err(DataFusionError::Internal("a body is lowered first".to_owned())),
         })
     }
@@ -163,8 +169,116 @@ impl Lowering<'_> {
             unique: operator.unique.clone(),
             expiry: operator.expiry.clone(),
             keep: operator.keep,
+            schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn join(&self, operator: &JoinOperator) -> DfResult<Join> {
+        let &[left, right] = self.inputs else {
+            return Err(DataFusionError::Internal("a join of other than two inputs".to_owned()));
+        };
+        let (left_on, right_on): (Vec<Expr>, Vec<Expr>) = operator.on.iter().cloned().unzip();
+        let mut sides =
+            [self.side(left, &left_on, &operator.sides[0])?, self.side(right, &right_on, &operator.sides[1])?];
+        let filter = operator.filter.as_ref().map(|filter| self.residual(filter, [left, right], &sides)).transpose()?;
+        let place = |schema: &DFSchema, name: &str| schema.fields().iter().position(|f| f.name() == name);
+        let mut output = None;
+        // The row watermark passes through a lookup, as one more column of the left.
+        if self.schema.fields().iter().any(|f| f.name() == ROW_WATERMARK)
+            && let Some(watermark) = place(left.schema(), ROW_WATERMARK)
+        {
+            let (before, behind) = (sides[0].visible.len(), sides[1].visible.len());
+            sides[0].visible.push(watermark);
+            sides[0].types.push(DataType::Int64);
+            sides[0].names.push(ROW_WATERMARK.to_owned());
+            output = Some((0..before).chain(before + 1..before + 1 + behind).chain([before]).collect());
+        }
+        let sees = match &operator.sees {
+            Sees::All => Seen::All,
+            Sees::Now { waits_for } => Seen::Now { waits_for: waits_for.clone() },
+            Sees::Version { times, lags } => {
+                let column = times[1].try_as_col().and_then(|c| right.schema().maybe_index_of_column(c));
+                let since = column.and_then(|c| sides[1].visible.iter().position(|v| *v == c));
+                let since =
+                    since.ok_or_else(|| DataFusionError::Internal("the time of a version is no column".to_owned()))?;
+                Seen::Version { since, lags: *lags }
+            }
+        };
+        Ok(Join {
+            id: operator.id,
+            join_type: operator.join_type,
+            sides,
+            filter,
+            sees,
+            output,
+            null_equals_null: operator.null_equals_null,
+            unique: operator.unique.clone(),
             weighted: operator.weighted,
             schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn side(&self, plan: &LogicalPlan, on: &[Expr], side: &JoinSide) -> DfResult<Side> {
+        let schema = plan.schema();
+        let physical = |e: &Expr| self.planner.create_physical_expr(e, schema, self.session, self.planning);
+        let hidden = |name: &str| schema.fields().iter().position(|f| f.name() == name);
+        let (watermark, weight) = (hidden(ROW_WATERMARK), hidden(WEIGHT_COLUMN));
+        let visible: Vec<usize> =
+            (0..schema.fields().len()).filter(|i| Some(*i) != watermark && Some(*i) != weight).collect();
+        let keys = on.iter().map(physical).collect::<DfResult<Vec<_>>>()?;
+        let key_types = keys.iter().map(|k| k.data_type(schema.as_arrow())).collect::<DfResult<Vec<_>>>()?;
+        if let Some(bad) = key_types.iter().find(|t| matches!(t, DataType::Map(..) | DataType::Union(..))) {
+            return Err(Error::unsupported(format!("a join on values of type {bad}")).into());
+        }
+        let expires = |e: &RowExpiry| {
+            let (after, domain, lag) = (e.after, e.domain, e.lag);
+            Ok::<_, DataFusionError>(Expires {
+                time: physical(&e.time)?,
+                after,
+                domain,
+                lag,
+                sources: e.sources.clone(),
+            })
+        };
+        Ok(Side {
+            keys,
+            key_types,
+            types: visible.iter().map(|i| schema.field(*i).data_type().clone()).collect(),
+            names: visible.iter().map(|i| schema.field(*i).name().clone()).collect(),
+            visible,
+            weight,
+            expiry: side.expiry.as_ref().map(expires).transpose()?,
+            settled_by: side.settled_by.clone(),
+            sources: side.sources.clone(),
+        })
+    }
+
+    /// A condition over the visible columns of both inputs, compiled for those that it reads.
+    fn residual(&self, filter: &Expr, inputs: [&LogicalPlan; 2], sides: &[Side; 2]) -> DfResult<Residual> {
+        let (mut fields, mut places) = (Vec::new(), Vec::new());
+        for (side, (plan, lowered)) in inputs.into_iter().zip(sides).enumerate() {
+            for (place, i) in lowered.visible.iter().enumerate() {
+                let (qualifier, field) = plan.schema().qualified_field(*i);
+                fields.push((qualifier.cloned(), Arc::clone(field)));
+                places.push((side, place));
+            }
+        }
+        let both = DFSchema::new_with_metadata(fields, HashMap::new())?;
+        let predicate = self.planner.create_physical_expr(filter, &both, self.session, self.planning)?;
+        let mut read: Vec<usize> = collect_columns(&predicate).iter().map(|c| c.index()).collect();
+        read.sort_unstable();
+        let place_of = |index: usize| read.iter().position(|i| *i == index).unwrap_or_default();
+        let predicate = predicate.transform(|expr| {
+            Ok(match expr.downcast_ref::<Column>() {
+                Some(c) => Transformed::yes(Arc::new(Column::new(c.name(), place_of(c.index()))) as _),
+                None => Transformed::no(expr),
+            })
+        })?;
+        let fields = read.iter().map(|i| both.field(*i).as_ref().clone().with_nullable(true)).collect::<Vec<_>>();
+        Ok(Residual {
+            predicate: predicate.data,
+            columns: read.iter().filter_map(|i| places.get(*i).copied()).collect(),
+            schema: Arc::new(Schema::new(fields)),
         })
     }
 
@@ -177,6 +291,7 @@ impl Lowering<'_> {
             time: self.planner.create_physical_expr(&assign.time, schema, self.session, self.planning)?,
             spec: assign.spec,
             row_watermark: watermark.filter(|_| assign.judge_late),
+            sources: assign.sources.clone(),
             before: (0..schema.fields().len()).filter(visible).collect(),
             after: [watermark, weight]
                 .into_iter()
@@ -204,14 +319,16 @@ impl Lowering<'_> {
         aggregates.iter().map(call).collect()
     }
 
-    fn judge(&self, time: &Expr) -> DfResult<Judge> {
+    fn judge(&self, operator: &JudgeOperator) -> DfResult<Judge> {
         let schema = self.input()?.schema();
         let row_watermark = schema.fields().iter().position(|f| f.name() == ROW_WATERMARK);
         let row_watermark =
             row_watermark.ok_or_else(|| DataFusionError::Internal("rows are judged by their watermark".to_owned()))?;
         Ok(Judge {
-            time: self.planner.create_physical_expr(time, schema, self.session, self.planning)?,
+            time: self.planner.create_physical_expr(&operator.time, schema, self.session, self.planning)?,
             row_watermark,
+            keeps_null: operator.keeps_null,
+            sources: operator.sources.clone(),
             columns: (0..schema.fields().len()).filter(|i| *i != row_watermark).collect(),
             schema: Arc::clone(&self.schema),
         })

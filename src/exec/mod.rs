@@ -12,6 +12,7 @@ mod contents;
 mod context;
 mod groups;
 mod hold;
+mod join;
 mod judge;
 mod key;
 mod lapse;
@@ -25,6 +26,7 @@ mod retract;
 mod session;
 mod share;
 mod source;
+mod weighted;
 
 pub use contents::StateRows;
 pub use context::{Counters, IntervalInput, QueryContext, SourceInput};

@@ -110,6 +110,7 @@ impl Query {
         let counters = &self.context.counters;
         metrics.late = counters.late.load(Relaxed);
         metrics.windows_closed = counters.closed.load(Relaxed);
+        metrics.state_rows_read = counters.state_rows_read.load(Relaxed);
         let states = self.context.states();
         metrics.windows_open = states.values().map(|s| s.windows().0 as u64).sum();
         metrics.state_rows = states.values().map(|s| s.rows() as u64).sum();

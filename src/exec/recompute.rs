@@ -1,15 +1,15 @@
 //! Keyed recompute: fetch the rows of the keys that an interval touches, before and after; run the stock operator on both; the
 //! difference is what comes out.
 //!
-//! It makes every operator with a key correct: joins of all kinds, OVER, Top-N, aggregates over rows that come and go. An
+//! It makes every operator with a key correct: OVER, Top-N, NOT IN, aggregates over rows that come and go. An
 //! operator without a key has the empty one, and is computed again whole. The rows are given to the stock operator in an order
 //! that depends on the rows alone, so that what it does with ties depends neither on arrival nor on how the stream was cut,
 //! and the result "before" is the one that came out the last time.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{SortOptions, take};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use arrow::row::{RowConverter, SortField};
@@ -25,9 +25,10 @@ use super::contents::StateRows;
 use super::context::{OperatorState, QueryContext};
 use super::key::canonical;
 use super::operator::{Operate, Run};
+use super::weighted::{Outlet, Weighted, consolidate};
 use crate::error::{Error, Result};
 use crate::plan::{Expiry, OperatorId, WindowRole};
-use crate::state::{KeyIndex, RowStore};
+use crate::state::{KeyIndex, RowStore, Rows};
 use crate::time::{WindowSpec, window_time_gap};
 
 /// What is fixed when it is planned.
@@ -40,7 +41,6 @@ pub(super) struct Recompute {
     pub(super) unique: Option<Vec<usize>>,
     pub(super) expiry: Option<Expiry>,
     pub(super) keep: Option<usize>,
-    pub(super) weighted: bool,
     pub(super) schema: SchemaRef,
 }
 
@@ -60,12 +60,6 @@ impl Input {
     fn keys_of(&self, rows: &RecordBatch) -> Result<Vec<ArrayRef>> {
         self.keys.iter().map(|k| Ok(k.evaluate(rows)?.into_array(rows.num_rows())?)).collect()
     }
-}
-
-/// Rows by column, and how often each comes (+) or goes (−).
-pub(super) struct Weighted {
-    pub(super) columns: Vec<ArrayRef>,
-    pub(super) weights: Vec<i64>,
 }
 
 /// What an interval brings of one input.
@@ -156,7 +150,7 @@ impl Run for RecomputeRun {
 }
 
 /// Rows of every input.
-type Rows = Vec<RecordBatch>;
+type Inputs = Vec<RecordBatch>;
 
 impl RecomputeRun {
     /// The keys of the interval; `None` when there are none.
@@ -172,7 +166,7 @@ impl RecomputeRun {
     }
 
     /// The rows of the touched keys without and with the interval's changes, which are staged.
-    fn before_and_after(&mut self, touched: Option<&KeyIndex>) -> Result<Option<(Rows, Rows)>> {
+    fn before_and_after(&mut self, touched: Option<&KeyIndex>) -> Result<Option<(Inputs, Inputs)>> {
         let recompute = Arc::clone(&self.recompute);
         let deltas = std::mem::take(&mut self.deltas);
         let create = || recompute.stores();
@@ -188,6 +182,7 @@ impl RecomputeRun {
             let (mut before, mut after) = (Vec::new(), Vec::new());
             for (((store, _), input), deltas) in stores.0.iter_mut().zip(&recompute.inputs).zip(deltas) {
                 let (columns, weights) = store.read(&keys, count)?;
+                self.context.counters.state_rows_read.fetch_add(weights.len() as u64, Ordering::Relaxed);
                 let kept = Weighted { columns, weights };
                 let changes = deltas.iter().map(|d| &d.rows);
                 let now = recompute.arrange(input, std::iter::once(&kept).chain(changes))?;
@@ -195,8 +190,7 @@ impl RecomputeRun {
                 if let Some(keep) = recompute.keep {
                     let first = recompute.first_of_keys(input, now, keep)?;
                     if let Some(delta) = recompute.exchange(input, &was, &first)? {
-                        let expires = recompute.expiry.as_ref().map(|e| expiry_times(e, &delta.keys)).transpose()?;
-                        store.stage(delta.keys, delta.rows.columns, Int64Array::from(delta.rows.weights), expires);
+                        store.stage(recompute.to_stage(delta)?);
                     }
                     after.push(first);
                     before.push(was);
@@ -205,8 +199,7 @@ impl RecomputeRun {
                 after.push(now);
                 before.push(was);
                 for delta in deltas {
-                    let expires = recompute.expiry.as_ref().map(|e| expiry_times(e, &delta.keys)).transpose()?;
-                    store.stage(delta.keys, delta.rows.columns, Int64Array::from(delta.rows.weights), expires);
+                    store.stage(recompute.to_stage(delta)?);
                 }
             }
             Ok(Some((before, after)))
@@ -214,7 +207,7 @@ impl RecomputeRun {
     }
 
     /// Runs the body over rows of every input.
-    async fn compute(&self, rows: Rows) -> Result<Vec<RecordBatch>> {
+    async fn compute(&self, rows: Inputs) -> Result<Vec<RecordBatch>> {
         for (input, rows) in rows.into_iter().enumerate() {
             self.context.fill_slot(self.recompute.id, input, rows);
         }
@@ -234,7 +227,8 @@ impl Recompute {
     fn stores(&self) -> Result<Stores> {
         let store = |input: &Input| {
             let columns: Vec<DataType> = input.schema.fields().iter().map(|f| f.data_type().clone()).collect();
-            Ok((RowStore::new(&self.key_types, &columns)?, Arc::clone(&input.schema)))
+            let come_and_go = input.weight.is_some() || self.keep.is_some();
+            Ok((RowStore::new(&self.key_types, &columns, come_and_go)?, Arc::clone(&input.schema)))
         };
         Ok(Stores(self.inputs.iter().map(store).collect::<Result<_>>()?))
     }
@@ -310,80 +304,23 @@ impl Recompute {
         Ok(Some(Delta { keys: input.keys_of(&batch)?, rows }))
     }
 
+    fn to_stage(&self, delta: Delta) -> Result<Rows> {
+        let expires = self.expiry.as_ref().map(|e| expiry_times(e, &delta.keys)).transpose()?;
+        let expires = expires.map(|e| e.values().to_vec());
+        let Weighted { columns, weights } = delta.rows;
+        Ok(Rows { keys: delta.keys, columns, weights, expires, matches: None })
+    }
+
     /// After − before.
     fn difference(&self, before: &[RecordBatch], after: &[RecordBatch]) -> Result<Option<RecordBatch>> {
-        let width = self.schema.fields().len() - usize::from(self.weighted);
-        let types: Vec<DataType> = self.schema.fields().iter().take(width).map(|f| f.data_type().clone()).collect();
         let part = |batch: &RecordBatch, weight: i64| Weighted {
             columns: batch.columns().to_vec(),
             weights: vec![weight; batch.num_rows()],
         };
         let parts: Vec<Weighted> = before.iter().map(|b| part(b, -1)).chain(after.iter().map(|b| part(b, 1))).collect();
-        let all = consolidate(&types, parts.iter())?;
-        if all.weights.is_empty() {
-            return Ok(None);
-        }
-        let order = self.pairs(&all)?;
-        let (indices, weights): (Vec<u32>, Vec<i64>) = if self.weighted {
-            order.into_iter().map(|i| (i, all.weights[i as usize])).unzip()
-        } else {
-            if all.weights.iter().any(|w| *w < 0) {
-                return Err(Error::internal("a row left a result that was proved to grow only"));
-            }
-            let copies =
-                |i: u32| std::iter::repeat_n((i, 1), usize::try_from(all.weights[i as usize]).unwrap_or_default());
-            order.into_iter().flat_map(copies).unzip()
-        };
-        let picks = UInt32Array::from(indices);
-        let mut columns = all.columns.iter().map(|c| take(c, &picks, None)).collect::<Result<Vec<_>, _>>()?;
-        let rows = weights.len();
-        if self.weighted {
-            columns.push(Arc::new(Int64Array::from(weights)));
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        Ok(Some(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?))
+        let outlet = Outlet { schema: &self.schema, weighted: true, unique: self.unique.as_deref() };
+        outlet.sum(&parts)
     }
-
-    /// Rows that go before rows that come; with a known key, a −old directly before its +new.
-    fn pairs(&self, all: &Weighted) -> Result<Vec<u32>> {
-        let rows = 0..all.weights.len() as u32;
-        let (mut going, coming): (Vec<u32>, Vec<u32>) = rows.partition(|i| all.weights[*i as usize] < 0);
-        let Some(unique) = self.unique.as_ref().filter(|u| !going.is_empty() && !u.is_empty()) else {
-            going.extend(coming);
-            return Ok(going);
-        };
-        let columns: Vec<ArrayRef> = unique.iter().filter_map(|i| all.columns.get(*i)).map(Arc::clone).collect();
-        let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
-        let keys = RowConverter::new(fields)?.convert_columns(&columns)?;
-        let mut news: HashMap<&[u8], u32> = HashMap::new();
-        for row in &coming {
-            news.insert(keys.row(*row as usize).data(), *row);
-        }
-        let mut order = Vec::with_capacity(all.weights.len());
-        for row in going {
-            order.push(row);
-            order.extend(news.remove(keys.row(row as usize).data()));
-        }
-        let paired: std::collections::HashSet<u32> = order.iter().copied().collect();
-        order.extend(coming.into_iter().filter(|r| !paired.contains(r)));
-        Ok(order)
-    }
-}
-
-/// Adds up the weights of equal rows; rows that cancel are gone.
-pub(super) fn consolidate<'a>(types: &[DataType], parts: impl Iterator<Item = &'a Weighted>) -> Result<Weighted> {
-    let mut index = KeyIndex::new(types)?;
-    let mut sums: Vec<i64> = Vec::new();
-    for part in parts {
-        let slots = index.insert(&part.columns, part.weights.len())?;
-        sums.resize(index.capacity(), 0);
-        for (slot, weight) in slots.into_iter().zip(&part.weights) {
-            sums[slot as usize] += weight;
-        }
-    }
-    let live: Vec<u32> = (0..sums.len() as u32).filter(|s| sums[*s as usize] != 0).collect();
-    let columns = if types.is_empty() { Vec::new() } else { index.keys(&live)? };
-    Ok(Weighted { columns, weights: live.into_iter().map(|s| sums[s as usize]).collect() })
 }
 
 /// When each row's key is freed (µs): the end of the window in it.
@@ -398,5 +335,5 @@ pub(super) fn expiry_times(expiry: &Expiry, keys: &[ArrayRef]) -> Result<Int64Ar
     };
     // A row whose window is NULL belongs to no window that could free it.
     let end = |t: Option<i64>| t.map_or(i64::MAX, |t| t.saturating_add(shift));
-    Ok(times.iter().map(end).collect::<Vec<_>>().into())
+    Ok(Int64Array::from_iter_values(times.iter().map(end)))
 }

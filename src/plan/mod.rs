@@ -24,9 +24,9 @@ use sqlparser::ast::Spanned;
 pub use attribute::{TimeDomain, WindowRole};
 pub use explain::explain;
 pub use operator::{
-    AggregateOperator, AssignOperator, EmitAt, Expiry, HoldOperator, HoldTime, JudgeOperator, LapseOperator,
-    LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator, RetractOperator, ShareOperator, SlotOperator,
-    SourceOperator, TimeBound, TimeLimit, Undo, WindowUse,
+    AggregateOperator, AssignOperator, EmitAt, Expiry, HoldOperator, HoldTime, JoinOperator, JoinSide, JudgeOperator,
+    LapseOperator, LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator, RetractOperator, RowExpiry,
+    Sees, ShareOperator, SlotOperator, SourceOperator, TimeBound, TimeLimit, Undo, WindowUse,
 };
 
 use crate::catalog::Catalog;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use datafusion::common::DFSchemaRef;
+use datafusion::common::{DFSchemaRef, JoinType};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, LogicalPlan, SortExpr, UserDefinedLogicalNodeCore};
 
@@ -33,6 +33,8 @@ pub enum Operator {
     Assign(AssignOperator),
     /// GROUP BY.
     Aggregate(AggregateOperator),
+    /// JOIN.
+    Join(Box<JoinOperator>),
     /// The first rows only.
     Limit(LimitOperator),
     /// GROUP BY over rows that come and go, by functions that can take a row back.
@@ -160,6 +162,74 @@ pub enum Undo {
     Different,
 }
 
+/// Joins the rows of two inputs, those of an interval with all others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JoinOperator {
+    /// Its id.
+    pub id: OperatorId,
+    /// Inner, outer, semi, anti or mark.
+    pub join_type: JoinType,
+    /// Pairs of expressions that are equal, over the left and the right input.
+    pub on: Vec<(Expr, Expr)>,
+    /// What else is asked of a pair, over the columns of both.
+    pub filter: Option<Expr>,
+    /// Whether NULL is equal to NULL in `on`.
+    pub null_equals_null: bool,
+    /// What frees the rows of each side.
+    pub sides: [JoinSide; 2],
+    /// Which rows of the right a row of the left is joined with.
+    pub sees: Sees,
+    /// Columns of the output that identify a row, when known.
+    pub unique: Option<Vec<usize>>,
+    /// Whether its rows come with weights: not so when it can be proved that they only come.
+    pub weighted: bool,
+}
+
+/// Which rows of the right a row of the left is joined with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Sees {
+    /// All that there are and will be.
+    All,
+    /// Those that there are in its interval. Rows of the left are not kept, and what comes out never leaves.
+    Now {
+        /// Sources that are read to their end before the first row of the left looks: those of a table that ends.
+        waits_for: Vec<usize>,
+    },
+    /// The last whose time is not after its own. It looks once the watermark of the right has passed its time.
+    Version {
+        /// A row's time, of either side.
+        times: Box<[Expr; 2]>,
+        /// How far (µs) the rows of either side may be behind its watermark.
+        lags: [i64; 2],
+    },
+}
+
+/// One side of a join.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct JoinSide {
+    /// When the watermark frees its rows.
+    pub expiry: Option<RowExpiry>,
+    /// When all of these sources have ended, no row of the other side comes any more, and this one's are freed.
+    pub settled_by: Option<Vec<usize>>,
+    /// The sources beneath.
+    pub sources: Vec<usize>,
+}
+
+/// A row is freed when time has passed its own by so much.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RowExpiry {
+    /// The row's time.
+    pub time: Expr,
+    /// What is added to it (µs).
+    pub after: i64,
+    /// Which time has to pass.
+    pub domain: TimeDomain,
+    /// How far (µs) the watermark must have passed.
+    pub lag: i64,
+    /// The sources whose watermark it is.
+    pub sources: Vec<usize>,
+}
+
 /// Recomputes a stock operator for the keys that an interval touches: its rows before and after, and the difference.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RecomputeOperator {
@@ -177,8 +247,6 @@ pub struct RecomputeOperator {
     pub expiry: Option<Expiry>,
     /// How many of a key's rows are kept, the first by `order`: where rows only come, those behind them never count again.
     pub keep: Option<usize>,
-    /// Whether its rows come with weights: not so when it can be proved that they only come.
-    pub weighted: bool,
 }
 
 /// Rows are freed when the window in their key closes.
@@ -219,6 +287,10 @@ pub struct ShareOperator {
 pub struct JudgeOperator {
     /// Their event time, over the input.
     pub time: Expr,
+    /// Whether rows without a time are handed on: a join gives them out as rows that meet none.
+    pub keeps_null: bool,
+    /// The sources beneath.
+    pub sources: Vec<usize>,
 }
 
 /// Keeps rows until time has passed them, and lets them out once.
@@ -314,11 +386,23 @@ pub struct LimitOperator {
     pub ends_query: bool,
 }
 
+impl JoinOperator {
+    fn exprs(&self) -> Vec<Expr> {
+        let times = self.sides.iter().filter_map(|s| s.expiry.as_ref().map(|e| &e.time));
+        let versions = match &self.sees {
+            Sees::Version { times, .. } => times.as_slice(),
+            Sees::All | Sees::Now { .. } => &[],
+        };
+        self.on.iter().flat_map(|(l, r)| [l, r]).chain(&self.filter).chain(times).chain(versions).cloned().collect()
+    }
+}
+
 impl Operator {
     /// The id of one that keeps state.
     pub fn id(&self) -> Option<OperatorId> {
         match self {
             Self::Aggregate(aggregate) => Some(aggregate.id),
+            Self::Join(join) => Some(join.id),
             Self::Retract(retract) => Some(retract.id),
             Self::Recompute(recompute) => Some(recompute.id),
             Self::Limit(limit) => Some(limit.id),
@@ -328,10 +412,31 @@ impl Operator {
         }
     }
 
+    /// Whether no row of it comes or goes any more once all of its sources have ended and what they brought has been run.
+    pub(super) fn ends_with_its_sources(&self) -> bool {
+        match self {
+            Self::Source(_)
+            | Self::Assign(_)
+            | Self::Aggregate(_)
+            | Self::Join(_)
+            | Self::Limit(_)
+            | Self::Recompute(_)
+            | Self::Slot(_)
+            | Self::Share(_)
+            | Self::Retract(_)
+            | Self::Judge(_)
+            | Self::Hold(_)
+            | Self::Once => true,
+            // Its rows go by the wall clock.
+            Self::Lapse(_) => false,
+        }
+    }
+
     fn exprs(&self) -> Vec<Expr> {
         match self {
             Self::Assign(assign) => vec![assign.time.clone()],
             Self::Aggregate(aggregate) => aggregate.group.iter().chain(&aggregate.aggregates).cloned().collect(),
+            Self::Join(join) => join.exprs(),
             Self::Retract(retract) => retract.group.iter().chain(&retract.aggregates).cloned().collect(),
             Self::Judge(judge) => vec![judge.time.clone()],
             Self::Lapse(lapse) => lapse.limits.iter().map(|l| l.value.clone()).collect(),
@@ -383,12 +488,24 @@ impl fmt::Display for Operator {
                 list(&r.group),
                 list(&r.aggregates)
             ),
+            Self::Join(j) => {
+                let key = j.on.iter().map(|(l, r)| format!("{l} = {r}")).collect::<Vec<_>>().join(", ");
+                let kind = match j.sees {
+                    Sees::All => "join (keyed join)",
+                    Sees::Now { .. } => "lookup (keyed join)",
+                    Sees::Version { .. } => "join as of (keyed join)",
+                };
+                write!(f, "{} {kind} #{}: key [{key}]", j.join_type, j.id)?;
+                if let Some(filter) = &j.filter {
+                    write!(f, " where {filter}")?;
+                }
+                f.write_str(if j.weighted { ", emits changes" } else { "" })
+            }
             Self::Limit(l) => write!(f, "Limit #{}: skip {}, fetch {}", l.id, l.skip, l.fetch),
             Self::Recompute(r) => {
                 let keys: Vec<_> = r.keys.iter().map(|k| format!("[{}]", list(k))).collect();
                 let body = r.body.display().to_string();
-                write!(f, "Recompute (keyed recompute) #{}: {body} by key {}", r.id, keys.join(" = "))?;
-                f.write_str(if r.weighted { ", emits changes" } else { "" })
+                write!(f, "Recompute (keyed recompute) #{}: {body} by key {}, emits changes", r.id, keys.join(" = "))
             }
             Self::Slot(s) => write!(f, "Slot: input {} of #{}", s.input, s.id),
             Self::Share(s) => write!(f, "Share (linear): {}, read once for all", s.id),

@@ -6,12 +6,15 @@
 
 mod advice;
 mod aggregate;
+mod bounds;
 mod hold;
+mod join;
 mod lapse;
 mod linear;
 mod recompute;
 mod retract;
 mod sets;
+mod temporal;
 mod top;
 mod window;
 
@@ -28,7 +31,7 @@ use super::attribute::{Attribute, WindowId};
 use super::locate::{Clause, locate};
 use super::operator::{LimitOperator, Operator, OperatorId, OperatorNode, SourceOperator};
 use super::{IntervalPlan, Presentation, Purpose, ROW_WATERMARK, SourceUse, StatefulOperator};
-use crate::catalog::{Catalog, Relation, TableDef, WindowNode, snapshot_name, stream_name};
+use crate::catalog::{Catalog, Relation, TableDef, TemporalNode, WindowNode, snapshot_name, stream_name};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
 use crate::sql::statement::{EmitMode, Query};
@@ -200,7 +203,10 @@ impl Rewriter<'_> {
                     let input = self.rewrite(window.input(), true)?;
                     self.window(input, window, want_watermark)
                 }
-                None => Err(Error::internal(format!("no rule for {}", node.name()))),
+                None => match node.as_any().downcast_ref::<TemporalNode>() {
+                    Some(temporal) => self.temporal(temporal, want_watermark),
+                    None => Err(Error::internal(format!("no rule for {}", node.name()))),
+                },
             },
             LogicalPlan::Limit(limit) => {
                 let (skip, fetch) = limit_of(limit)?;
@@ -232,9 +238,11 @@ impl Rewriter<'_> {
             // Without a limit, the order of a part of a query means nothing.
             LogicalPlan::Sort(sort) => self.rewrite(&sort.input, want_watermark),
             LogicalPlan::Join(join) => {
-                let left = self.rewrite(&join.left, false)?;
-                let right = self.rewrite(&join.right, false)?;
-                self.join(left, right, join)
+                // Where the condition bounds times, the watermark frees rows, and rows are judged by it.
+                let bounds = bounds::time_bounds(join);
+                let left = self.rewrite(&join.left, !bounds.is_empty())?;
+                let right = self.rewrite(&join.right, !bounds.is_empty())?;
+                self.join(left, right, join, &bounds)
             }
             LogicalPlan::Window(window) => {
                 let input = self.rewrite(&window.input, self.holds())?;
@@ -289,7 +297,7 @@ impl Rewriter<'_> {
             schema = with_hidden(&schema, ROW_WATERMARK)?;
         }
         let attribute = |column: &usize| match &table.watermark {
-            Some(w) if w.column == *column => Attribute::EventTime,
+            Some(w) if w.column == *column => Attribute::EventTime { lag: 0 },
             _ if table.computed.get(column).is_some_and(crate::catalog::is_clock_call) => Attribute::ProcessingTime,
             _ => Attribute::Plain,
         };
@@ -420,6 +428,11 @@ impl Rewriter<'_> {
             Ok(TreeNodeRecursion::Continue)
         })?;
         Ok(bounded)
+    }
+
+    /// Whether a table ends by itself.
+    fn table_ends(&self, name: &str) -> bool {
+        matches!(self.catalog.get(name), Some(Relation::Table(t)) if t.description.bounded && !t.description.live)
     }
 
     /// The table and column of a window that nothing closes, for a notice.

@@ -316,9 +316,9 @@ impl Driver {
             };
             match ran {
                 Ok(changes) => {
-                    let late = query.query.context().take_late();
-                    if let [table] = query.query.plan().sources.as_slice() {
-                        report.late.extend(late.into_iter().map(|rows| (table.table.clone(), rows)));
+                    for (source, rows) in query.query.context().take_late() {
+                        let table = query.query.plan().sources.get(source).map(|s| s.table.clone());
+                        report.late.extend(table.map(|table| (table, rows)));
                     }
                     match &query.output {
                         Output::View(_) => {

@@ -69,14 +69,10 @@ pub(super) fn not_yet_inside(cursor: &Cursor<'_>) -> Option<Statement> {
             "MATCH_RECOGNIZE" if next == Some(&Token::LParen) => {
                 ("MATCH_RECOGNIZE", "patterns over rows are planned; aggregate per window until then", span(0))
             }
-            "FOR" if next_is("SYSTEM_TIME") => {
-                ("FOR SYSTEM_TIME AS OF", "a plain JOIN runs, and follows later changes of the table", span(1))
+            // An ASOF join is told from others by this word, which nobody else may write then.
+            "GLOBAL" if ["JOIN", "LEFT", "INNER"].iter().any(|w| next_is(w)) => {
+                ("GLOBAL JOIN", "leave out GLOBAL: there is one machine", span(1))
             }
-            "ASOF" if next_is("JOIN") || next_is("LEFT") || next_is("INNER") => (
-                "ASOF JOIN",
-                "write JOIN … AND b.t <= a.t with QUALIFY row_number() OVER (PARTITION BY a.id ORDER BY b.t DESC) = 1",
-                span(1),
-            ),
             "WINDOW" if ["TUMBLING", "HOPPING", "SESSION"].iter().any(|w| next_is(w)) => (
                 "WINDOW TUMBLING | HOPPING | SESSION (…)",
                 "write FROM TUMBLE(TABLE t, DESCRIPTOR(ts), INTERVAL '1' MINUTE) … GROUP BY window_start, window_end",

@@ -21,6 +21,7 @@ mod dialect;
 mod dml;
 mod functions;
 mod group_windows;
+mod joins;
 mod json_path;
 mod options;
 mod parser;

@@ -7,6 +7,8 @@
 //! | `MULTISET<T>` | `ARRAY<T>` |
 //! | `TIMESTAMP(3) WITH LOCAL TIME ZONE`, `TIMESTAMP_LTZ(3)` | `TIMESTAMP(3) WITH TIME ZONE` |
 //! | `FROM STREAM t` | `FROM t` |
+//! | `ASOF [LEFT] JOIN` | `GLOBAL [LEFT] JOIN`, which nobody else may write |
+//! | `… MATCH_CONDITION (c) [ON d]` behind it | `… ON (c) [AND d]` |
 //!
 //! Tokens keep their places, so errors point at what was written.
 
@@ -26,7 +28,33 @@ pub(super) fn tokenize(script: &str) -> Result<Vec<TokenWithSpan>> {
         .tokenize_with_location()
         .map_err(|error| suggest::tokenizer_error(&error))?;
     let tokens: Vec<_> = tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_))).collect();
-    Ok(rewrite(tokens))
+    let mut tokens = rewrite(tokens);
+    asof_joins(&mut tokens);
+    Ok(tokens)
+}
+
+/// sqlparser knows Snowflake's spelling of ASOF joins only, and no LEFT. The words keep their spelling, and mean others.
+fn asof_joins(tokens: &mut [TokenWithSpan]) {
+    let mut seen = false;
+    for at in 0..tokens.len() {
+        let next = tokens.get(at + 1).map(|t| &t.token);
+        let next_is = |word: &str| next.is_some_and(|t| is_word(t, word));
+        if is_word(&tokens[at].token, "ASOF") && ["JOIN", "LEFT", "INNER"].iter().any(|w| next_is(w)) {
+            tokens[at] = word("ASOF", Keyword::GLOBAL, tokens[at].span);
+            seen = true;
+        } else if seen && is_word(&tokens[at].token, "MATCH_CONDITION") && next == Some(&Token::LParen) {
+            tokens[at] = word("MATCH_CONDITION", Keyword::ON, tokens[at].span);
+            let mut depth = 0;
+            let close = tokens[at + 1..].iter().position(|t| {
+                depth += bracket(&t.token);
+                depth == 0
+            });
+            let behind = close.map(|n| at + 1 + n + 1);
+            if let Some(on) = behind.and_then(|n| tokens.get_mut(n)).filter(|t| is_word(&t.token, "ON")) {
+                *on = word("ON", Keyword::AND, on.span);
+            }
+        }
+    }
 }
 
 /// Whether a token is this unquoted word.

@@ -12,7 +12,7 @@ use sqlparser::tokenizer::Span;
 
 use super::bounds::EXPRESSION_DEPTH_MAX;
 use super::dialect::PARTITIONED;
-use super::{balance, bounds, build, group_windows, spellings, types, unnest};
+use super::{balance, bounds, build, group_windows, joins, spellings, types, unnest};
 use crate::error::{Error, Result};
 
 /// Kinds of windowing call.
@@ -112,11 +112,14 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Error> {
+        joins::nest_inside(factor);
         flow(rewrite_factor(factor))
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
-        flow(unnest::rewrite(query).and_then(|()| group_windows::rewrite(query)))
+        flow(unnest::rewrite(query).and_then(|()| group_windows::rewrite(query)))?;
+        joins::nest(query);
+        ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {

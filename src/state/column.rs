@@ -26,6 +26,9 @@ pub trait StateColumn: Send {
     /// When the values are of another type.
     fn write(&mut self, slots: &[u32], values: &dyn Array) -> Result<()>;
 
+    /// Lets go of what a value that is not needed any more holds.
+    fn clear(&mut self, slot: u32);
+
     /// Bytes held.
     fn bytes(&self) -> usize;
 }
@@ -77,6 +80,8 @@ impl<T: ArrowPrimitiveType> StateColumn for Primitive<T> {
         Ok(())
     }
 
+    fn clear(&mut self, _: u32) {}
+
     fn bytes(&self) -> usize {
         self.values.capacity() * size_of::<T::Native>() + self.valid.capacity()
     }
@@ -119,6 +124,13 @@ impl StateColumn for Encoded {
             *place = row.as_ref().into();
         }
         Ok(())
+    }
+
+    fn clear(&mut self, slot: u32) {
+        if let Some(place) = self.rows.get_mut(slot as usize) {
+            self.heap -= place.len();
+            *place = Box::default();
+        }
     }
 
     fn bytes(&self) -> usize {

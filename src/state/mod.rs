@@ -5,6 +5,7 @@
 //! Knows nothing about SQL, plans or connectors.
 
 mod column;
+mod contents;
 mod index;
 mod rows;
 mod table;
@@ -12,6 +13,6 @@ mod timed;
 
 pub use column::StateColumn;
 pub use index::KeyIndex;
-pub use rows::RowStore;
+pub use rows::{RowStore, Rows};
 pub use table::{NEW, StateTable};
 pub use timed::{TimedChange, TimedRows};

@@ -1,6 +1,7 @@
 //! Integration tests, one binary: the law (batch = stream, whatever the cut), scripts, the queries that ship, and the binary
 //! as a user drives it.
 //!
+//! - `joins`: joins in time, under random cuts and orders.
 //! - `batch`: views against plain DataFusion after every interval, for every kind of operator.
 //! - `state`: what is let go is gone from the state tables.
 //! - `generated`: the same for queries made by chance.
@@ -9,6 +10,7 @@
 mod batch;
 mod binary;
 mod generated;
+mod joins;
 mod laws;
 mod queries;
 mod rows;

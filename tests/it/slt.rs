@@ -13,6 +13,8 @@
 //! | `FOLD SELECT …` | (query) a live query, its changes folded to the table that they make |
 //! | `SOURCE t` | (query) rows_in, bad, quarantined, null_time of the last run |
 //! | `LATE` | (query) rows counted late by each query of the last run |
+//! | `STATE` | (query) query, operator and rows held, of each operator that runs |
+//! | `READ` | (query) rows read from state tables by each query of the last run |
 //! | `SHOW FILE 'name'` | (query) the lines of a file |
 //!
 //! A live SELECT in a `query` record runs until nothing happens and gives the rows that came out, with a first column `op` when
@@ -154,6 +156,17 @@ impl Mill {
             ["LATE"] => {
                 let progress = self.engine.progress();
                 Ok(output(progress.queries.iter().map(|q| vec![q.metrics.late.to_string()]).collect()))
+            }
+            ["STATE"] => {
+                let row = |o: &tidemill::runtime::OperatorReport| {
+                    vec![o.query.clone(), format!("{}#{}", o.kind, o.operator), o.rows.to_string()]
+                };
+                Ok(output(self.engine.state().await.iter().map(row).collect()))
+            }
+            ["READ"] => {
+                let progress = self.engine.progress();
+                let read = |q: &tidemill::runtime::QueryProgress| vec![q.metrics.state_rows_read.to_string()];
+                Ok(output(progress.queries.iter().map(read).collect()))
             }
             ["SHOW", "FILE", name] => {
                 let path = self.dir.path().join(name.trim_matches('\''));

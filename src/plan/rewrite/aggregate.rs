@@ -95,21 +95,24 @@ impl Rewriter<'_> {
         let whole_micros =
             |e: &Expr| e.get_type(input.schema()).is_ok_and(|t| unit_of(&t) != arrow::datatypes::TimeUnit::Nanosecond);
         let mut pairs = aggregate.group_expr.iter().zip(&attributes);
-        let by_time = pairs.any(|(e, a)| *a == Attribute::EventTime && whole_micros(e));
+        let by_time = pairs.any(|(e, a)| a.is_event_time() && whole_micros(e));
         if !self.holds() || in_window || !by_time || input.session.is_some() || !input.has(ROW_WATERMARK) {
             return Ok((input, attributes));
         }
         let input = self.judge(input)?;
         let window = self.windows;
         self.windows += 1;
-        let instant = Attribute::Window {
-            role: WindowRole::Start,
-            window,
-            spec: WindowSpec::Tumble { size: 1, offset: 0 },
-            domain: TimeDomain::Event,
-            lag: 0,
+        let instant = |a| match a {
+            Attribute::EventTime { lag } => Attribute::Window {
+                role: WindowRole::Start,
+                window,
+                spec: WindowSpec::Tumble { size: 1, offset: 0 },
+                domain: TimeDomain::Event,
+                lag,
+            },
+            other => other,
         };
-        let attributes = of(&input).into_iter().map(|a| if a == Attribute::EventTime { instant } else { a }).collect();
+        let attributes = of(&input).into_iter().map(instant).collect();
         Ok((input, attributes))
     }
 

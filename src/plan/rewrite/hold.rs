@@ -31,18 +31,23 @@ impl Rewriter<'_> {
 
     /// Drops rows that are late by their own time, once a window has not judged them. Later operators see none of it.
     pub(super) fn judge(&mut self, input: Stream) -> Result<Stream> {
-        let Some(at) = input.attributes.iter().position(|a| *a == Attribute::EventTime) else { return Ok(input) };
+        let Some(at) = input.attributes.iter().position(|a| a.is_event_time()) else { return Ok(input) };
         if !input.has(ROW_WATERMARK) || input.attributes.iter().any(|a| closing_window(*a)) {
             return Ok(input);
         }
+        let time = Expr::Column(Column::from(input.schema().qualified_field(at)));
+        Self::judge_by(input, time, false)
+    }
+
+    /// Drops rows that are late by this time of theirs.
+    pub(super) fn judge_by(input: Stream, time: Expr, keeps_null: bool) -> Result<Stream> {
         let visible = input.attributes.len();
         let mut fields = qualified(input.schema());
         let hidden: Vec<_> = fields.drain(visible..).filter(|(_, f)| f.name() != ROW_WATERMARK).collect();
-        let time = fields.get(at).map(|(q, f)| Expr::Column(Column::from((q.as_ref(), f))));
-        let time = time.ok_or_else(|| Error::internal("an event time that is no column"))?;
         fields.extend(hidden);
         let schema = DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?;
-        let operator = Operator::Judge(JudgeOperator { time });
+        let sources = input.sources.iter().copied().collect();
+        let operator = Operator::Judge(JudgeOperator { time, keeps_null, sources });
         Ok(Stream { plan: node(operator, Some(input.plan), schema), ..input })
     }
 
@@ -135,8 +140,12 @@ fn final_by(stream: &Stream) -> Option<FinalBy> {
         _ => (0, Reverse(*i)),
     });
     let Some((_, Attribute::Window { spec, domain, lag, .. })) = last else {
-        let (own, _) = columns().find(|(_, a)| *a == Attribute::EventTime)?;
-        return Some(FinalBy { times: vec![(own, HoldTime::Own)], domain: TimeDomain::Event, lag: 1 });
+        let (own, lag) = columns().find_map(|(i, a)| match a {
+            Attribute::EventTime { lag } => Some((i, lag)),
+            _ => None,
+        })?;
+        // A row *at* the watermark may still come.
+        return Some(FinalBy { times: vec![(own, HoldTime::Own)], domain: TimeDomain::Event, lag: lag + 1 });
     };
     // The other side of an outer join has the same windows: where the one is NULL, the other is not.
     let mut times: Vec<(usize, HoldTime)> = columns()
@@ -189,8 +198,7 @@ fn call_of(expr: &Expr) -> Option<&WindowFunction> {
 }
 
 fn call_looks_back(call: &WindowFunction, input: &Stream) -> bool {
-    let by_time =
-        call.params.order_by.first().is_some_and(|key| key.asc && input.attribute(&key.expr) == Attribute::EventTime);
+    let by_time = call.params.order_by.first().is_some_and(|key| key.asc && input.attribute(&key.expr).is_event_time());
     let to_the_row = match &call.params.window_frame.end_bound {
         WindowFrameBound::CurrentRow => true,
         WindowFrameBound::Preceding(_) => true,

@@ -66,9 +66,7 @@ pub(super) fn union(inputs: Vec<Stream>) -> Result<Stream> {
         sources.extend(&input.sources);
         attributes = Some(match attributes {
             None => input.attributes.clone(),
-            Some(before) => {
-                before.iter().zip(&input.attributes).map(|(a, b)| if a == b { *a } else { Attribute::Plain }).collect()
-            }
+            Some(before) => before.iter().zip(&input.attributes).map(|(a, b)| a.or(*b)).collect(),
         });
         let visible = input.attributes.len();
         let mut exprs: Vec<Expr> =

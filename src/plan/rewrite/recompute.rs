@@ -1,9 +1,9 @@
-//! Joins, OVER, Top-N, and aggregates over what changes: recomputed for the keys that an interval touches.
+//! NOT IN, OVER, Top-N, and aggregates over what changes: recomputed for the keys that an interval touches.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use datafusion::common::{DFSchema, JoinType};
+use datafusion::common::DFSchema;
 use datafusion::logical_expr::{Aggregate, Expr, Join, LogicalPlan, SortExpr, Window};
 
 use super::super::ROW_WATERMARK;
@@ -28,57 +28,28 @@ struct Recompute<'a> {
     expiry: Option<Expiry>,
     /// How many rows of a key can ever count.
     keep: Option<usize>,
-    /// It is proved that rows only come when the rows of all inputs only come.
-    grows: bool,
     attributes: Vec<Attribute>,
 }
 
 impl Rewriter<'_> {
-    pub(super) fn join(&mut self, left: Stream, right: Stream, join: &Join) -> Result<Stream> {
+    /// NOT IN, which asks whether any row on the right is NULL: it has no key.
+    pub(super) fn null_aware_join(&mut self, left: Stream, right: Stream, join: &Join) -> Result<Stream> {
+        self.notices.push(
+            "NOT IN over what may be NULL is computed again, whole, in every interval that brings rows: \
+             NOT EXISTS, or IS NOT NULL inside, is not"
+                .to_owned(),
+        );
         let plan = LogicalPlan::Join(join.clone());
-        // NOT IN asks whether any row on the right is NULL: that has no key.
-        let keyed = !join.on.is_empty() && !join.null_aware;
-        let (left_key, right_key) = if keyed { join.on.iter().cloned().unzip() } else { (Vec::new(), Vec::new()) };
-        if !keyed {
-            self.notices.push(
-                "a join without an equality is computed again, whole, in every interval that brings rows".to_owned(),
-            );
-        }
-        let expiry = join_expiry(&left, &right, join);
-        let windows: BTreeSet<usize> = join
-            .on
-            .iter()
-            .flat_map(|(l, r)| [left.attribute(l), right.attribute(r)])
-            .filter_map(|a| match a {
-                Attribute::Window { window, .. } if expiry.is_some() => Some(window),
-                _ => None,
-            })
-            .collect();
-        // A row can come out of a join long after its event time, but not after the window that it is joined on has closed.
-        let keep = |a: &Attribute| match a {
-            Attribute::Window { window, .. } if windows.contains(window) => *a,
-            _ => Attribute::Plain,
-        };
-        let width = join.schema.fields().len();
-        let attributes: Vec<Attribute> = match join.join_type {
-            JoinType::RightSemi | JoinType::RightAnti => right.attributes.iter().map(keep).collect(),
-            _ => left.attributes.iter().chain(&right.attributes).map(keep).collect(),
-        };
-        let mut attributes: Vec<Attribute> = attributes.into_iter().take(width).collect();
-        attributes.resize(width, Attribute::Plain);
-        let grows =
-            matches!(join.join_type, JoinType::Inner | JoinType::LeftSemi | JoinType::RightSemi) && !join.null_aware;
         self.recompute(Recompute {
-            kind: "join",
+            kind: "not in",
             plan: &plan,
             inputs: vec![left, right],
-            keys: vec![left_key, right_key],
+            keys: vec![Vec::new(), Vec::new()],
             order: Vec::new(),
             unique: None,
-            expiry,
+            expiry: None,
             keep: None,
-            grows,
-            attributes,
+            attributes: vec![Attribute::Plain; join.schema.fields().len()],
         })
     }
 
@@ -105,7 +76,7 @@ impl Rewriter<'_> {
         let kept: BTreeSet<usize> = keys.iter().filter_map(|k| window_of(input.attribute(k))).collect();
         let keep = |a: &Attribute| match a {
             Attribute::Window { window, .. } if kept.contains(window) => *a,
-            Attribute::EventTime if final_by_time => *a,
+            Attribute::EventTime { .. } if final_by_time => *a,
             _ => Attribute::Plain,
         };
         let mut attributes: Vec<Attribute> = input.attributes.iter().map(keep).collect();
@@ -119,7 +90,6 @@ impl Rewriter<'_> {
             unique: None,
             expiry,
             keep: rows_kept,
-            grows: false,
             attributes,
         })
     }
@@ -152,7 +122,6 @@ impl Rewriter<'_> {
             unique,
             expiry: None,
             keep,
-            grows: false,
             attributes,
         })
     }
@@ -178,7 +147,6 @@ impl Rewriter<'_> {
             unique,
             expiry,
             keep: None,
-            grows: false,
             attributes,
         })
     }
@@ -203,9 +171,7 @@ impl Rewriter<'_> {
             Ok(node(Operator::Slot(SlotOperator { id, input: i }), None, schema))
         });
         let body = over_slots(what.plan, slots.collect::<Result<Vec<_>>>()?)?;
-        let weighted = !what.grows || what.inputs.iter().any(|i| i.has(WEIGHT_COLUMN));
-        let schema: DFSchema = body.schema().as_ref().clone();
-        let schema = if weighted { with_hidden(&schema, WEIGHT_COLUMN)? } else { schema };
+        let schema = with_hidden(body.schema(), WEIGHT_COLUMN)?;
         let sources = what.inputs.iter().flat_map(|i| i.sources.iter().copied()).collect();
         let operator = Operator::Recompute(RecomputeOperator {
             id,
@@ -215,7 +181,6 @@ impl Rewriter<'_> {
             unique: what.unique.clone(),
             expiry: what.expiry,
             keep: what.keep,
-            weighted,
         });
         let plan = node(operator, what.inputs.into_iter().map(|i| i.plan), schema);
         Ok(Stream { plan, attributes: what.attributes, sources, key: what.unique, session: None })
@@ -281,24 +246,7 @@ pub(super) fn key_expiry(input: &Stream, keys: &[Expr]) -> Option<Expiry> {
     keys.iter().enumerate().find_map(|(position, key)| expiry_of(position, input.attribute(key), &input.sources))
 }
 
-/// The window that both sides are joined on.
-fn join_expiry(left: &Stream, right: &Stream, join: &Join) -> Option<Expiry> {
-    let sources: BTreeSet<usize> = left.sources.union(&right.sources).copied().collect();
-    join.on.iter().enumerate().find_map(|(position, (l, r))| {
-        let (left, right) = (left.attribute(l), right.attribute(r));
-        // Windows of two calls are the same windows when they are cut alike.
-        let same = match (left, right) {
-            (
-                Attribute::Window { role, spec, domain, lag, .. },
-                Attribute::Window { role: role2, spec: spec2, domain: domain2, lag: lag2, .. },
-            ) => role == role2 && spec == spec2 && domain == domain2 && lag == lag2,
-            _ => false,
-        };
-        same.then(|| expiry_of(position, left, &sources)).flatten()
-    })
-}
-
-fn expiry_of(position: usize, attribute: Attribute, sources: &BTreeSet<usize>) -> Option<Expiry> {
+pub(super) fn expiry_of(position: usize, attribute: Attribute, sources: &BTreeSet<usize>) -> Option<Expiry> {
     let Attribute::Window { role, spec, domain, lag, .. } = attribute else { return None };
     let named_by_start = !matches!(spec, WindowSpec::Cumulate { .. } | WindowSpec::Session { .. });
     if domain == TimeDomain::Unbounded || (role == WindowRole::Start && !named_by_start) {

@@ -60,7 +60,7 @@ impl Rewriter<'_> {
         fields.extend(hidden);
         let schema = DFSchema::new_with_metadata(fields, input.schema().metadata().clone())?;
         // By a time of their own only: rows with columns of a window have been judged by that window.
-        let judge_late = time == Attribute::EventTime && input.has(ROW_WATERMARK);
+        let judge_late = matches!(time, Attribute::EventTime { .. }) && input.has(ROW_WATERMARK);
         let roles = [WindowRole::Start, WindowRole::End, WindowRole::Time];
         let mut attributes = input.attributes.clone();
         attributes.extend(roles.map(|role| Attribute::Window { role, window: id, spec: window.spec(), domain, lag }));
