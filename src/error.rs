@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Io,
     /// A stated bound was reached: raise the bound or send less.
     Limit,
+    /// This session may not do that: ask whoever started the server.
+    Denied,
     /// A query failed while running (overflow, a failing cast …): fix the expression or the data.
     Execution,
     /// A broken invariant: a bug in tidemill, please report it.
@@ -104,6 +106,11 @@ impl Error {
     /// Reading or writing failed.
     pub fn io(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Io, message)
+    }
+
+    /// This session may not do that.
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Denied, message)
     }
 
     /// A query failed while running.

@@ -116,7 +116,8 @@
 //! | [`runtime`] | the driver: poll, seal, run, decide, deliver | SQL text, terminals |
 //! | [`engine`] | the API for programs | who embeds it |
 //! | [`verify`] | the proof that a stream answers as batch SQL does, in many ways | who asks for it |
-//! | [`cli`] | the `tidemill` command, through [`engine`] | how queries run |
+//! | [`server`] | an endpoint for PostgreSQL's clients, through [`engine`] | how queries run |
+//! | [`cli`] | the `tidemill` command: the shell, through [`engine`], and [`server`] | how queries run |
 //!
 //! A new operator is a file in `exec` and a rule in `plan`; a new connector is a file in `connector`.
 //!
@@ -213,5 +214,7 @@ pub mod runtime;
 pub mod engine;
 
 pub mod verify;
+
+pub mod server;
 
 pub mod cli;

@@ -62,10 +62,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     // The proof knows what a query means (catalog), and nothing of how the engine plans and runs it.
     ("verify", &["error", "time", "host", "settings", "change", "format", "sql", "catalog", "connector", "engine"]),
+    // An endpoint: statements in, answers out.
+    ("server", &["error", "time", "settings", "change", "format", "sql", "connector", "engine"]),
     // The shell drives the engine; the rest are the words that the engine speaks.
     (
         "cli",
-        &["error", "time", "host", "settings", "metrics", "change", "format", "sql", "connector", "engine", "verify"],
+        &[
+            "error",
+            "time",
+            "host",
+            "settings",
+            "metrics",
+            "change",
+            "format",
+            "sql",
+            "connector",
+            "engine",
+            "verify",
+            "server",
+        ],
     ),
 ];
 

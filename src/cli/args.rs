@@ -4,6 +4,7 @@
 //! query can read its rows from there too: [`super::script`] refuses that once the SQL is parsed.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -20,6 +21,7 @@ Examples:
   tail -F access.log | tidemill -c \"SELECT window_end, status, count(*) FROM TUMBLE(stdin, now(), INTERVAL '5' SECOND) GROUP BY 1, 2\"
   tidemill check q.sql                         plan only: errors with their place, exit 1
   tidemill verify q.sql --seeds 50             does the stream answer as batch SQL does, however its rows arrive?
+  tidemill serve q.sql                         run a file, and serve psql -h 127.0.0.1 -p 5433
 
 Exit codes: 0 done or drained, 1 wrong SQL or a failed query, 2 wrong arguments, 3 a source or sink can't be reached,
 4 rows were late or bad and --strict was given, 130 aborted by Ctrl-C.";
@@ -64,12 +66,49 @@ enum Action {
         #[arg(long, value_name = "N", default_value_t = 20)]
         seeds: u64,
     },
+    /// Serve PostgreSQL's clients (psql, drivers, dashboards), after running query files
+    Serve {
+        /// Query files to run first, in order
+        #[arg(value_name = "FILE")]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        serve: ServeOptions,
+    },
     /// Print how the queries of files would run, and what state they keep
     Explain {
         /// Query files, in order; `-` is stdin
         #[arg(value_name = "FILE")]
         paths: Vec<PathBuf>,
     },
+}
+
+/// What a server lets its clients do.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServeOptions {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5433", value_parser = address)]
+    pub(crate) pg_addr: SocketAddr,
+    /// A folder whose files clients may read and write; may be given several times [default: none]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow_files: Vec<PathBuf>,
+    /// Clients may make tables over sockets
+    #[arg(long)]
+    pub(crate) allow_network: bool,
+    /// Listen at an address that others can reach: whoever reaches it is let in, without a password
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        let pg_addr = SocketAddr::from(([127, 0, 0, 1], 5433));
+        Self { pg_addr, allow_files: Vec::new(), allow_network: false, allow_remote: false }
+    }
+}
+
+fn address(text: &str) -> std::result::Result<SocketAddr, String> {
+    let numeric = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    numeric.parse().map_err(|_| "write ADDRESS:PORT, for example 127.0.0.1:5433".to_owned())
 }
 
 /// The options; they may stand before or behind the action.
@@ -176,6 +215,7 @@ pub(crate) enum Mode {
     Check,
     Explain,
     Verify { seeds: u64 },
+    Serve,
 }
 
 /// Where a piece of SQL comes from.
@@ -196,6 +236,7 @@ pub(crate) struct Invocation {
     pub(crate) init: Vec<SqlSource>,
     pub(crate) scripts: Vec<SqlSource>,
     pub(crate) options: Options,
+    pub(crate) serve: ServeOptions,
 }
 
 impl Invocation {
@@ -219,12 +260,22 @@ impl Invocation {
 }
 
 fn decide(args: Args, matches: &ArgMatches, stdin_is_terminal: bool) -> Result<Invocation> {
+    let mut serve = ServeOptions::default();
     let (mode, paths) = match args.action {
         None => (None, args.paths),
         Some(Action::Run { paths }) => (Some(Mode::Run), paths),
         Some(Action::Check { paths }) => (Some(Mode::Check), paths),
         Some(Action::Explain { paths }) => (Some(Mode::Explain), paths),
         Some(Action::Verify { paths, seeds }) => (Some(Mode::Verify { seeds }), paths),
+        Some(Action::Serve { paths, serve: given }) => {
+            if !given.pg_addr.ip().is_loopback() && !given.allow_remote {
+                return Err(Error::config(format!("{} can be reached from elsewhere", given.pg_addr)).help(
+                    "listen at 127.0.0.1, or add --allow-remote: whoever reaches it is let in, without a password",
+                ));
+            }
+            serve = given;
+            (Some(Mode::Serve), paths)
+        }
     };
     let mut scripts = in_order(&args.options, matches);
     scripts.extend(paths.into_iter().map(from_path));
@@ -233,7 +284,7 @@ fn decide(args: Args, matches: &ArgMatches, stdin_is_terminal: bool) -> Result<I
         None if scripts.is_empty() && stdin_is_terminal => Mode::Shell,
         mode => mode.unwrap_or(Mode::Run),
     };
-    if mode != Mode::Shell && scripts.is_empty() {
+    if !matches!(mode, Mode::Shell | Mode::Serve) && scripts.is_empty() {
         if stdin_is_terminal {
             return Err(Error::config("no SQL to work on").help("name a file, or give the text with -c 'SELECT …'"));
         }
@@ -242,7 +293,7 @@ fn decide(args: Args, matches: &ArgMatches, stdin_is_terminal: bool) -> Result<I
     if init.iter().chain(&scripts).filter(|s| **s == SqlSource::Stdin).count() > 1 {
         return Err(Error::config("stdin is named twice as the place of the SQL"));
     }
-    Ok(Invocation { mode, init, scripts, options: args.options })
+    Ok(Invocation { mode, init, scripts, options: args.options, serve })
 }
 
 fn from_path(path: PathBuf) -> SqlSource {
@@ -304,6 +355,8 @@ mod tests {
             (&["explain", "-c", "a"], true, Mode::Explain, vec![command("a")], false),
             (&["verify", "q.sql"], true, Mode::Verify { seeds: 20 }, vec![file("q.sql")], false),
             (&["verify", "q.sql", "--seeds", "3"], true, Mode::Verify { seeds: 3 }, vec![file("q.sql")], false),
+            (&["serve"], false, Mode::Serve, vec![], false),
+            (&["serve", "q.sql", "--pg-addr", "localhost:0"], true, Mode::Serve, vec![file("q.sql")], false),
             (&["-f", "x", "-c", "a", "-f", "y"], true, Mode::Run, vec![file("x"), command("a"), file("y")], false),
         ] {
             let invocation = parse(line, terminal).unwrap();
@@ -313,6 +366,8 @@ mod tests {
         }
         assert!(parse(&["run"], true).is_err(), "nothing to run");
         assert!(parse(&["-f", "-", "-"], false).is_err(), "stdin twice");
+        assert!(parse(&["serve", "--pg-addr", "0.0.0.0:5433"], false).is_err(), "anybody could connect");
+        assert!(parse(&["serve", "--pg-addr", "0.0.0.0:5433", "--allow-remote"], false).is_ok());
     }
 
     #[test]

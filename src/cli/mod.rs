@@ -10,6 +10,7 @@ mod repl;
 mod run;
 mod screen;
 mod script;
+mod serve;
 mod signals;
 mod status;
 mod verify;

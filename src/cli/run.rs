@@ -39,20 +39,21 @@ impl Run<'_> {
             Mode::Check => self.check().await.map(|()| Exit::Done),
             Mode::Explain => self.explain().await.map(|()| Exit::Done),
             Mode::Verify { seeds } => self.verify(seeds).await,
+            Mode::Serve => self.serve().await,
             Mode::Run | Mode::Shell => self.run().await,
         }
     }
 
-    fn engine(&self) -> Result<Engine, Failure> {
+    pub(super) fn engine(&self) -> Result<Engine, Failure> {
         Ok(Engine::builder().settings(self.settings.clone()).host(self.host.clone()).build())
     }
 
-    fn statements(&self) -> impl Iterator<Item = Placed<'_>> {
+    pub(super) fn statements(&self) -> impl Iterator<Item = Placed<'_>> {
         self.scripts.iter().flat_map(|script| script.statements.iter().map(move |parsed| (script, parsed)))
     }
 
     /// Plans every statement in an engine of its own, so that nothing has begun when one of them is wrong.
-    async fn check(&self) -> Result<(), Failure> {
+    pub(super) async fn check(&self) -> Result<(), Failure> {
         let engine = self.engine()?;
         for (script, parsed) in self.statements() {
             engine.check(parsed).await.map_err(|e| Failure::in_script(e.at(parsed.span), script))?;
@@ -129,7 +130,7 @@ impl Run<'_> {
         Ok(Exit::Done)
     }
 
-    fn printer(&self, control: &Control) -> Result<Printer, Failure> {
+    pub(super) fn printer(&self, control: &Control) -> Result<Printer, Failure> {
         let options = &self.invocation.options;
         let mut printer = Printer::new(self.screen.clone(), self.host.clone());
         printer.format.clone_from(&options.format);
@@ -157,7 +158,7 @@ impl Run<'_> {
     }
 
     /// Executes one statement; whether it started a query.
-    async fn execute(
+    pub(super) async fn execute(
         &self,
         engine: &Engine,
         printer: &mut Printer,
@@ -204,7 +205,7 @@ impl Run<'_> {
         }
     }
 
-    fn sum_up(&self, progress: &Progress) {
+    pub(super) fn sum_up(&self, progress: &Progress) {
         if !self.invocation.options.quiet {
             self.screen.say(&summary(progress));
         }
@@ -250,7 +251,7 @@ fn explained(parsed: &Parsed) -> Parsed {
 ///
 /// Execution itself plans a statement before it has any effect, so one that starts or prints something, and stands last,
 /// needs no rehearsal (which would look at its inputs twice).
-fn needs_check<'a>(statements: impl Iterator<Item = &'a Statement>) -> bool {
+pub(super) fn needs_check<'a>(statements: impl Iterator<Item = &'a Statement>) -> bool {
     let mut begun = false;
     for statement in statements {
         if begun {

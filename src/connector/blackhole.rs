@@ -14,6 +14,10 @@ impl Connector for Blackhole {
         "blackhole"
     }
 
+    fn reach(&self, _: &crate::settings::Options) -> super::Reach {
+        super::Reach::Nothing
+    }
+
     fn describe(&self, _: &RelationSpec) -> Result<Description> {
         Ok(Description { accepts_changes: true, ..Description::SINK })
     }

@@ -48,6 +48,10 @@ impl Connector for Datagen {
         "datagen"
     }
 
+    fn reach(&self, _: &crate::settings::Options) -> super::Reach {
+        super::Reach::Nothing
+    }
+
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
         let declared = Declared::read(spec, spec.host.clock.now())?;
         Ok(Description {

@@ -57,6 +57,12 @@ pub trait Connector: Send + Sync {
         &[]
     }
 
+    /// What relations with these options reach outside of the engine; whoever may not reach it can't make one.
+    fn reach(&self, options: &Options) -> Reach {
+        let _ = options;
+        Reach::Process
+    }
+
     /// The schema of a relation that was declared without columns: a fixed one, or what the first rows show.
     ///
     /// # Errors
@@ -83,6 +89,19 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// When it can't be reached or an option is wrong.
     fn sink(&self, spec: &RelationSpec) -> Result<Box<dyn Sink>>;
+}
+
+/// What a relation reaches outside of the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Nothing: it makes its rows up, or drops them.
+    Nothing,
+    /// A file, or the files below a folder or that match a glob.
+    Path(String),
+    /// Other hosts, or a port of this one.
+    Network,
+    /// What belongs to this process: its stdin and stdout, its memory. Also what is not known.
+    Process,
 }
 
 /// What a connector is told about a relation.

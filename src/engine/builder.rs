@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-use super::{Engine, Shared};
+use super::{Engine, Rights, Shared};
 use crate::catalog::{Catalog, IntervalClock};
 use crate::connector::{Connector, Registry};
 use crate::host::{Clock, Host};
@@ -100,7 +100,10 @@ impl EngineBuilder {
         self.scalars.into_iter().for_each(|f| catalog.register_udf(f));
         self.aggregates.into_iter().for_each(|f| catalog.register_udaf(f));
         let progress = driver.progress();
+        let wake = driver.wake().clone();
         let shared = Shared {
+            wake,
+            stepped: tokio::sync::Notify::new(),
             catalog: RwLock::new(catalog),
             driver: tokio::sync::Mutex::new(driver),
             settings: RwLock::new(self.settings),
@@ -113,6 +116,6 @@ impl EngineBuilder {
             indexes: Mutex::default(),
             inline: self.inline,
         };
-        Engine { shared: Arc::new(shared) }
+        Engine { shared: Arc::new(shared), rights: Arc::new(Rights::all()) }
     }
 }

@@ -109,6 +109,7 @@ impl Engine {
         }
         let connector =
             self.shared.registry.get(&name).map_err(|e| options.span("connector").into_iter().fold(e, Error::at))?;
+        self.may_reach(connector.as_ref(), &options, create.name.span)?;
         let session = self.catalog().session();
         let declared = create.columns.iter().any(|c| c.data_type.is_some() && c.computed.is_none());
         let in_ddl = |e: Error| if e.span().is_none() { e.at(create.name.span) } else { e };

@@ -9,9 +9,12 @@ mod ddl;
 mod dml;
 mod insert;
 mod inspect;
+mod keep;
 mod late;
 mod outcome;
+mod prepare;
 mod push;
+mod rights;
 mod select;
 mod show;
 mod stored;
@@ -21,11 +24,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use arrow::datatypes::SchemaRef;
+
 use crate::catalog::{Catalog, Relation};
 use crate::connector::{ConnectorRef, Registry, RelationSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
-use crate::runtime::{Contents, Driver};
+use crate::runtime::{Contents, Driver, Wake};
 use crate::settings::Settings;
 use crate::sql::Statement;
 use crate::sql::statement::Parsed;
@@ -34,7 +39,9 @@ use crate::time::MICROS_PER_SECOND;
 pub use builder::EngineBuilder;
 pub use control::Control;
 pub use outcome::{Outcome, Output, OutputInfo};
+pub use prepare::Prepared;
 pub use push::{PushTable, PushTableBuilder};
+pub use rights::Rights;
 pub use stream::{ChangeStream, QueryHandle};
 
 pub(crate) use show::table_ddl;
@@ -48,6 +55,8 @@ const QUIET_TICK: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
+    /// What the statements of this handle may reach.
+    rights: Arc<Rights>,
 }
 
 struct Shared {
@@ -58,6 +67,10 @@ struct Shared {
     host: Host,
     /// The contents of materialized views, and of `<table>$late`.
     views: Mutex<BTreeMap<String, View>>,
+    /// The driver's, to be had while the driver is at work.
+    wake: Wake,
+    /// An interval has been run.
+    stepped: tokio::sync::Notify,
     /// Queries to stop, asked for while the driver is at work.
     stops: Mutex<Vec<u64>>,
     progress: Mutex<Progress>,
@@ -83,6 +96,10 @@ pub struct RelationInfo {
     pub kind: &'static str,
     /// Columns and their types.
     pub columns: Vec<(String, String)>,
+    /// Its columns, as Arrow knows them.
+    pub schema: SchemaRef,
+    /// The query of a view.
+    pub definition: Option<String>,
 }
 
 impl Default for Engine {
@@ -147,6 +164,14 @@ impl Engine {
             Statement::Reset(name) => self.reset(name.as_deref()),
             Statement::Show(show) => self.show(show).await,
             Statement::Describe(name) => self.describe(name),
+            Statement::CopyOut { span, .. } => {
+                Err(Error::unsupported("COPY … TO STDOUT is for clients of a server").at(*span).help("write SELECT"))
+            }
+            Statement::Session { span, .. } => {
+                Err(Error::unsupported("there are no transactions and prepared statements here").at(*span).help(
+                    "each statement stands for itself; for several INSERTs write EXECUTE STATEMENT SET BEGIN … END",
+                ))
+            }
             Statement::NotYet { what, help, span } => {
                 Err(Error::unsupported(format!("{what} does not run yet")).at(*span).help(help.clone()))
             }
@@ -207,6 +232,7 @@ impl Engine {
         let mut drained = false;
         let mut deadline = self.shared.host.clock.now();
         loop {
+            let said = control.said();
             if control.is_aborted() {
                 return Ok(());
             }
@@ -248,7 +274,7 @@ impl Engine {
             let woken = async {
                 tokio::select! {
                     () = wake.wait() => {}
-                    () = control.changed() => {}
+                    () = control.beyond(said) => {}
                 }
             };
             if tokio::time::timeout(pause, woken).await.is_err() {
@@ -276,6 +302,7 @@ impl Engine {
         let settings = self.settings();
         driver.open(|| self.catalog().session(), &settings)?;
         let report = driver.step(&settings).await?;
+        self.shared.stepped.notify_waiters();
         self.keep_late(&report)?;
         *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = driver.progress();
         Ok(report)
@@ -303,6 +330,27 @@ impl Engine {
     /// Asks for a query to be stopped before the next interval; its sink is completed.
     pub fn stop(&self, query: u64) {
         self.shared.stops.lock().unwrap_or_else(PoisonError::into_inner).push(query);
+        self.shared.wake.notify();
+    }
+
+    /// Waits until a query has run its first interval; `None`: until all have. Somebody else must drive the engine.
+    pub async fn begun(&self, query: Option<u64>) {
+        loop {
+            let stepped = self.shared.stepped.notified();
+            tokio::pin!(stepped);
+            // From here on no step is missed.
+            stepped.as_mut().enable();
+            if self.shared.driver.lock().await.has_begun(query) {
+                return;
+            }
+            // A query that was dropped meanwhile takes no more steps.
+            let _ = tokio::time::timeout(QUIET_TICK, stepped).await;
+        }
+    }
+
+    /// Why a query has failed, when it has.
+    pub async fn failure_of(&self, query: u64) -> Option<Error> {
+        self.shared.driver.lock().await.failure_of(query)
     }
 
     /// What every operator of every query holds.
@@ -316,6 +364,11 @@ impl Engine {
             name: r.name().to_owned(),
             kind: r.kind(),
             columns: r.schema().fields().iter().map(|f| (f.name().clone(), show::type_name(f.data_type()))).collect(),
+            schema: r.schema(),
+            definition: match r {
+                Relation::View(view) | Relation::MaterializedView(view, _) => Some(view.query.query.to_string()),
+                Relation::Table(_) | Relation::Stored(..) => None,
+            },
         };
         self.catalog().relations().map(info).collect()
     }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::plan::{self, Purpose};
 use crate::runtime::{Contents, Driver, Lives, NewQuery, Output};
-use crate::sql::statement::{Emit, EmitMode, Name, Query};
+use crate::sql::statement::{Name, Query};
 
 impl Engine {
     pub(super) async fn select(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
@@ -42,12 +42,7 @@ impl Engine {
     /// `SUBSCRIBE`: the changes of a query, whatever its EMIT.
     pub(super) async fn subscribe(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
         self.declare_bare_names(query)?;
-        let mut query = query.clone();
-        if query.emit.is_none() {
-            let at = crate::error::Location { line: 1, column: 1 };
-            query.emit = Some(Emit { mode: EmitMode::Changes, span: crate::error::Span { start: at, end: at } });
-        }
-        self.live(&query, outputs, check).await
+        self.live(&super::prepare::subscribed(query), outputs, check).await
     }
 
     async fn live(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
@@ -244,7 +239,7 @@ impl Engine {
 }
 
 /// The columns of a plan without the hidden ones.
-fn visible_schema(plan: &plan::IntervalPlan) -> SchemaRef {
+pub(super) fn visible_schema(plan: &plan::IntervalPlan) -> SchemaRef {
     let all = plan.logical.schema();
     let fields: Vec<_> = all
         .fields()

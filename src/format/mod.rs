@@ -31,6 +31,7 @@ use crate::error::Result;
 
 pub use columnar::{ColumnarReader, infer_columnar};
 pub use compress::{Compressor, decompress};
+pub use encode::{Op, each_move};
 pub use infer::{Inferred, infer};
 pub use records::{Block, Records};
 pub use spec::{FormatSpec, on_error};

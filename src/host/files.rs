@@ -50,6 +50,8 @@ pub trait Files: Send + Sync {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The path without links and dots; everything in it must be there.
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf>;
     /// Makes the names in a folder durable: what was created in it or renamed into it.
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let _ = path;
@@ -109,6 +111,10 @@ impl Files for LocalFiles {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn canonical(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
     }
 
     #[cfg(unix)]

@@ -383,6 +383,17 @@ impl Driver {
         new.filter_map(tell).collect()
     }
 
+    /// Whether a query has run its first interval, or never will; `None`: whether all have.
+    pub fn has_begun(&self, id: Option<u64>) -> bool {
+        let waited = |q: &&RunningQuery| id.is_none_or(|id| q.id == id);
+        self.queries.iter().filter(waited).all(|q| !q.first || q.ended)
+    }
+
+    /// Why a query has failed, when it has.
+    pub fn failure_of(&self, id: u64) -> Option<Error> {
+        self.queries.iter().find(|q| q.id == id)?.failed.clone()
+    }
+
     /// Where things stand.
     pub fn progress(&self) -> Progress {
         let now = self.host.clock.now();

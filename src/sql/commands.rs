@@ -21,16 +21,7 @@ const NOT_YET: &[(&[&str], &str, &str)] = &[
     (&["UPSERT"], "UPSERT", "write INSERT INTO; a PRIMARY KEY in the table's DDL makes it upsert"),
     (&["REPLACE"], "REPLACE", "write CREATE OR REPLACE or INSERT INTO"),
     (&["ALTER"], "ALTER", "DROP and CREATE it again"),
-    (&["COPY"], "COPY", "CREATE TABLE … WITH ('connector' = 'filesystem', …) reads and writes files"),
     (&["USE"], "USE", "there is one catalog, so names need no prefix"),
-    (
-        &["BEGIN"],
-        "transactions",
-        "each statement stands for itself; for several INSERTs write EXECUTE STATEMENT SET BEGIN … END",
-    ),
-    (&["START"], "transactions", "each statement stands for itself"),
-    (&["COMMIT"], "transactions", "each statement stands for itself"),
-    (&["ROLLBACK"], "transactions", "each statement stands for itself"),
     (&["GRANT"], "GRANT", "there are no users and rights"),
     (&["REVOKE"], "REVOKE", "there are no users and rights"),
     (&["CALL"], "CALL", "write SELECT function(…)"),
@@ -186,6 +177,12 @@ pub(super) fn set(cursor: &mut Cursor<'_>) -> Result<Statement> {
         cursor.accept_any(&["SESSION", "LOCAL"]);
     }
     let span = cursor.span();
+    if cursor.accept(&["CHARACTERISTICS"]) || cursor.accept(&["TRANSACTION"]) {
+        return Ok(Statement::Set { name: "transaction_mode".to_owned(), value: raw_value(cursor), span: span.into() });
+    }
+    if cursor.accept(&["NAMES"]) {
+        return Ok(Statement::Set { name: "client_encoding".to_owned(), value: raw_value(cursor), span: span.into() });
+    }
     if cursor.accept(&["TIME", "ZONE"]) {
         let value = raw_value(cursor);
         return Ok(Statement::Set { name: "time_zone".to_owned(), value, span: span.into() });
@@ -280,6 +277,12 @@ pub(super) fn show(cursor: &mut Cursor<'_>) -> Result<Statement> {
         cursor.accept(&["MATERIALIZED"]);
         cursor.accept_any(&["TABLE", "VIEW", "SOURCE", "STREAM", "SINK", "FUNCTION"]);
         return Ok(Statement::Show(Show::Create(parser::one_name(cursor, "a name")?)));
+    }
+    if cursor.accept(&["TRANSACTION", "ISOLATION", "LEVEL"]) {
+        return Ok(Statement::Show(Show::Setting("transaction_isolation".to_owned())));
+    }
+    if cursor.accept(&["TIME", "ZONE"]) {
+        return Ok(Statement::Show(Show::Setting("time_zone".to_owned())));
     }
     if cursor.accept(&["COLUMNS"]) {
         if cursor.accept_any(&["FROM", "IN"]).is_none() {

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::source::Source;
 use super::statement::{Parsed, Statement};
 use super::tokens::is_word;
-use super::{bounds, commands, ddl, dml, functions, query, tokens};
+use super::{bounds, commands, ddl, dml, functions, query, session, tokens};
 use crate::error::{Error, Result, nearest};
 
 /// Parses a script: statements apart by `;`.
@@ -15,10 +15,14 @@ use crate::error::{Error, Result, nearest};
 /// At the first thing that is no SQL of ours, with its place.
 pub fn parse(script: &str) -> Result<Vec<Parsed>> {
     bounds::check_text(script)?;
+    parse_tokens(script, &tokens::tokenize(script)?)
+}
+
+/// As [`parse`], once the tokens are there; they have places in the script.
+pub(super) fn parse_tokens(script: &str, tokens: &[TokenWithSpan]) -> Result<Vec<Parsed>> {
     let source = Source::new(script);
-    let tokens = tokens::tokenize(script)?;
     let mut parsed = Vec::new();
-    let mut rest = tokens.as_slice();
+    let mut rest = tokens;
     while let Some(first) = rest.first() {
         if first.token == Token::SemiColon {
             rest = &rest[1..];
@@ -77,6 +81,9 @@ pub(super) fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
     if query::starts_query(cursor) {
         return Ok(Statement::Query(Box::new(query::query(cursor)?)));
     }
+    if let Some(session) = session::command(cursor)? {
+        return Ok(session);
+    }
     let Some(word) = cursor.peek_word() else { return Err(cursor.expected("a statement")) };
     match word.as_str() {
         "CREATE" if cursor.at_words(&["CREATE"]) && functions::is_function(cursor) => functions::create(cursor),
@@ -90,6 +97,7 @@ pub(super) fn statement(cursor: &mut Cursor<'_>) -> Result<Statement> {
         "SUBSCRIBE" => commands::subscribe(cursor),
         "EXPLAIN" => commands::explain(cursor),
         "SET" => commands::set(cursor),
+        "COPY" => session::copy(cursor),
         "RESET" => commands::reset(cursor),
         "SHOW" => commands::show(cursor),
         "DESCRIBE" | "DESC" => commands::describe(cursor),

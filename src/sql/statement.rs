@@ -116,6 +116,22 @@ pub enum Statement {
         /// Drop what depends on it too.
         cascade: bool,
     },
+    /// `COPY (query) TO STDOUT`, for clients of a server.
+    CopyOut {
+        /// A query or SUBSCRIBE.
+        statement: Box<Statement>,
+        /// How its rows are written.
+        format: CopyFormat,
+        /// Where.
+        span: Span,
+    },
+    /// About the session of a client of a server; it means nothing elsewhere.
+    Session {
+        /// What it says.
+        command: SessionCommand,
+        /// Where.
+        span: Span,
+    },
     /// Parsed, but not run yet: `what` names it in the refusal and `help` says what to write instead.
     NotYet {
         /// For example `MATCH_RECOGNIZE`, `UPDATE`.
@@ -125,6 +141,38 @@ pub enum Statement {
         /// Where.
         span: Span,
     },
+}
+
+/// How COPY writes rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CopyFormat {
+    /// CSV; else PostgreSQL's text format.
+    pub csv: bool,
+    /// The first line names the columns.
+    pub header: bool,
+}
+
+/// What a client says about its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionCommand {
+    /// `BEGIN`.
+    Begin,
+    /// `START TRANSACTION`.
+    Start,
+    /// `COMMIT`, `END`.
+    Commit,
+    /// `ROLLBACK`, `ABORT`.
+    Rollback,
+    /// `ROLLBACK TO` a savepoint.
+    RollbackTo,
+    /// `SAVEPOINT`.
+    Savepoint,
+    /// `RELEASE` of a savepoint.
+    Release,
+    /// `DISCARD ALL` and its parts.
+    Discard,
+    /// `DEALLOCATE name`; `None`: ALL.
+    Deallocate(Option<String>),
 }
 
 /// A one-word name, folded to lower case unless it was quoted, and where it stands.

@@ -584,7 +584,7 @@ fn parsed_but_not_run() {
         "USE x",
         "CREATE CATALOG c WITH ('type' = 'jdbc')",
         "CREATE DATABASE d",
-        "BEGIN",
+        "COPY t FROM STDIN",
         "EXPLAIN ANALYZE SELECT 1",
         "INSERT OVERWRITE t SELECT 1",
         "INSERT INTO t PARTITION (a = 1) SELECT 1",

@@ -2,6 +2,7 @@
 //! as a user drives it.
 //!
 //! - `joins`: joins in time, under random cuts and orders.
+//! - `serve`: the server as PostgreSQL clients find it.
 //! - `batch`: views against plain DataFusion after every interval, for every kind of operator.
 //! - `state`: what is let go is gone from the state tables.
 //! - `generated`: the same for queries made by chance.
@@ -14,6 +15,7 @@ mod joins;
 mod laws;
 mod queries;
 mod rows;
+mod serve;
 mod slt;
 mod state;
 mod verify;

@@ -275,10 +275,23 @@ mod tests {
 
     fn names() -> Names {
         let columns = |names: &[&str]| names.iter().map(|n| ((*n).to_owned(), "BIGINT".to_owned())).collect();
+        let schema = arrow::datatypes::SchemaRef::new(arrow::datatypes::Schema::empty());
         Names {
             relations: vec![
-                RelationInfo { name: "bid".into(), kind: "table", columns: columns(&["auction", "price", "dateTime"]) },
-                RelationInfo { name: "person".into(), kind: "table", columns: columns(&["id", "name"]) },
+                RelationInfo {
+                    name: "bid".into(),
+                    kind: "table",
+                    columns: columns(&["auction", "price", "dateTime"]),
+                    schema: schema.clone(),
+                    definition: None,
+                },
+                RelationInfo {
+                    name: "person".into(),
+                    kind: "table",
+                    columns: columns(&["id", "name"]),
+                    schema,
+                    definition: None,
+                },
             ],
             functions: vec!["count".into(), "coalesce".into(), "power".into()],
             queries: vec![(7, "hot".into())],

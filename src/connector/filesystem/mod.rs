@@ -76,6 +76,12 @@ impl Connector for Filesystem {
         Listing::new(&spec.host, &options).infer()
     }
 
+    fn reach(&self, options: &crate::settings::Options) -> super::Reach {
+        let path = options.get("path").unwrap_or_default().trim();
+        // A path that is not local is refused where options are read.
+        super::Reach::Path(options::local(path).unwrap_or(path).to_owned())
+    }
+
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
         let options = FileOptions::new(&spec.options)?;
         let format = options.format(&options.path)?;

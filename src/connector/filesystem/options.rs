@@ -55,17 +55,21 @@ pub(super) struct FileOptions {
     options: Options,
 }
 
+/// The local path that an option `path` means; the scheme, when it is none.
+pub(super) fn local(path: &str) -> std::result::Result<&str, &str> {
+    match path.split_once("://") {
+        Some(("file", rest)) => Ok(local_path(rest).unwrap_or_default()),
+        Some((scheme, _)) if !scheme.contains('/') => Err(scheme),
+        _ => Ok(path),
+    }
+}
+
 impl FileOptions {
     /// Reads the options; claims every one that this connector knows.
     pub(super) fn new(options: &Options) -> Result<Self> {
         let path = options.require("path").map_err(|e| e.help("path = 'dir/file.jsonl', a folder, or a glob"))?.trim();
-        let path = match path.split_once("://") {
-            Some(("file", rest)) => local_path(rest).unwrap_or_default(),
-            Some((scheme, _)) if !scheme.contains('/') => {
-                return Err(options.wrong("path", format!("files at '{scheme}://' can't be read or written")));
-            }
-            _ => path,
-        };
+        let path = local(path)
+            .map_err(|scheme| options.wrong("path", format!("files at '{scheme}://' can't be read or written")))?;
         if path.is_empty() {
             return Err(options.wrong("path", "option 'path' is empty"));
         }

@@ -92,6 +92,10 @@ impl Connector for Socket {
         Ok(schema)
     }
 
+    fn reach(&self, _: &crate::settings::Options) -> super::Reach {
+        super::Reach::Network
+    }
+
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
         let options = SocketOptions::new(&spec.options)?;
         let format = FormatSpec::from_options(&spec.options, None)?;

@@ -12,6 +12,8 @@ mod table;
 use arrow::datatypes::SchemaRef;
 
 use super::spec::Kind;
+pub use moves::{Op, each as each_move};
+
 use super::{Encoder, FormatSpec};
 use crate::error::{Error, Result};
 

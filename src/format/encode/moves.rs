@@ -8,16 +8,20 @@ use crate::error::Result;
 
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Op {
+pub enum Op {
+    /// It enters.
     Insert,
+    /// It leaves, as another one with its key comes.
     UpdateBefore,
+    /// It comes in place of the one before.
     UpdateAfter,
+    /// It leaves.
     Delete,
 }
 
 impl Op {
     /// Flink's two characters.
-    pub(super) fn sign(self) -> &'static str {
+    pub fn sign(self) -> &'static str {
         match self {
             Self::Insert => "+I",
             Self::UpdateBefore => "-U",
@@ -28,7 +32,10 @@ impl Op {
 }
 
 /// Calls `act` for each copy of each row, in order. A −old directly followed by a +new with an equal key is an update.
-pub(super) fn each(change: &Change, key: Option<&[usize]>, mut act: impl FnMut(Op, usize) -> Result<()>) -> Result<()> {
+///
+/// # Errors
+/// Those of `act`.
+pub fn each(change: &Change, key: Option<&[usize]>, mut act: impl FnMut(Op, usize) -> Result<()>) -> Result<()> {
     let rows = change.num_rows();
     let Some(weights) = &change.weights else { return (0..rows).try_for_each(|row| act(Op::Insert, row)) };
     let same = key.map(|key| comparators(change, key)).transpose()?;
