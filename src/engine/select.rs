@@ -118,6 +118,10 @@ impl Engine {
         // Between intervals until the plan holds its rows, so that every view is of the same one, and no other SELECT
         // brings its own meanwhile.
         let mut driver = self.shared.driver.lock().await;
+        if driver.is_lapsing() {
+            // Over tables alone nothing else moves time: a condition over now() holds at this moment.
+            self.step_tables(&mut driver).await?;
+        }
         let planned = match self.put_states(states, &driver, query) {
             Ok(()) => self.plan_snapshot(&mut driver, query).await,
             Err(error) => Err(error),

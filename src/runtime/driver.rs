@@ -228,6 +228,12 @@ impl Driver {
             || self.has_written()
     }
 
+    /// Whether the wall clock brings something to a query for which no run goes on.
+    pub fn is_lapsing(&self) -> bool {
+        let now = self.host.clock.now().0;
+        self.queries.iter().any(|q| !q.ended && !q.is_waited_for() && q.query.is_due(now))
+    }
+
     /// Whether it pays to wait for more rows: only files wait, to make large intervals; rows that come as they happen do not.
     pub fn wants_more(&self, settings: &Settings) -> bool {
         let mut sources = self.sources.iter().flatten().filter(|s| !s.has_ended()).peekable();
