@@ -27,13 +27,13 @@ pub(super) fn null(of: &Type) -> Parameter {
 ///
 /// # Errors
 /// When the bytes are no value of the type.
-pub(super) fn parameter(of: &Type, bytes: Option<&[u8]>, binary: bool) -> Result<Parameter, ErrorInfo> {
-    let wrong = || refusal("22P02", format!("a parameter is no value of type {}", of.name()));
+pub(super) fn parameter(of: &Type, bytes: Option<&[u8]>, binary: bool) -> Result<Parameter, Box<ErrorInfo>> {
+    let wrong = || Box::new(refusal("22P02", format!("a parameter is no value of type {}", of.name())));
     let value = match bytes {
         None => None,
         Some(bytes) if binary => Some(from_binary(of, bytes).ok_or_else(wrong)?),
         Some(bytes) => {
-            let text = std::str::from_utf8(bytes).map_err(|_| refusal("22021", "a parameter is no UTF-8"))?;
+            let text = std::str::from_utf8(bytes).map_err(|_| Box::new(refusal("22021", "a parameter is no UTF-8")))?;
             Some(from_text(of, text).ok_or_else(wrong)?)
         }
     };

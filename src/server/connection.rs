@@ -378,8 +378,7 @@ impl Connection {
         let values = prepared.parameters.iter().zip(&message.parameters).enumerate();
         let parameters = values
             .map(|(index, (of, value))| binding::parameter(of, value.as_deref(), is_binary(index)))
-            .collect::<Result<_, _>>()
-            .map_err(Box::new)?;
+            .collect::<Result<_, _>>()?;
         let format = match message.result_column_format_codes.as_slice() {
             [] => Format::UnifiedText,
             [one] => Format::from(*one),

@@ -1,5 +1,7 @@
 //! `tidemill serve` as PostgreSQL's clients find it: a driver in Rust in both protocols, psql and psycopg.
 
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -16,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) struct Served {
     child: Child,
     pub(crate) port: u16,
-    _said: Receiver<String>,
+    said: Receiver<String>,
 }
 
 impl Served {
@@ -34,12 +36,13 @@ impl Served {
                 let _ = sender.send(line);
             }
         });
+        let mut served = Self { child, port: 0, said };
         let mut before = Vec::new();
         loop {
-            let line = said.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it does not listen: {before:?}"));
+            let line = served.said.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it does not listen: {before:?}"));
             if let Some(address) = line.strip_prefix("listening at 127.0.0.1:") {
-                let port = address.split(' ').next().and_then(|port| port.parse().ok()).expect("a port");
-                return Self { child, port, _said: said };
+                served.port = address.split(' ').next().and_then(|port| port.parse().ok()).expect("a port");
+                return served;
             }
             before.push(line);
         }
@@ -57,7 +60,6 @@ impl Served {
         assert!(status.expect("kill runs").success());
     }
 
-    #[allow(clippy::disallowed_methods)]
     pub(crate) fn end(&mut self) -> i32 {
         let began = std::time::Instant::now();
         loop {

@@ -109,7 +109,7 @@ pub(super) fn all(facts: &Arc<Facts>) -> Vec<Arc<ScalarUDF>> {
     let make = |(name, returns, body): &(&'static str, Returns, Body)| {
         let signature = Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::VariadicAny], Volatility::Stable);
         Arc::new(ScalarUDF::from(SystemFunction {
-            name: *name,
+            name,
             returns: *returns,
             body: *body,
             facts: facts.clone(),
