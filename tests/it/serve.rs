@@ -318,8 +318,8 @@ async fn a_client_that_leaves_frees_its_query() {
 async fn copy_gives_lines_as_they_come() {
     let served = Served::start(TICKS, &[]);
     let client = served.connect().await;
-    let whole =
-        client.copy_out("COPY (SELECT 1 AS a, NULL AS b UNION ALL SELECT 2, 'x') TO STDOUT (FORMAT csv, HEADER)");
+    let whole = client
+        .copy_out("COPY (SELECT 1 AS a, NULL AS b UNION ALL SELECT 2, 'x' ORDER BY a) TO STDOUT (FORMAT csv, HEADER)");
     let whole: Vec<_> =
         whole.await.unwrap().map(|bytes| String::from_utf8(bytes.unwrap().to_vec()).unwrap()).collect().await;
     assert_eq!(whole.concat(), "a,b\n1,\n2,x\n");
