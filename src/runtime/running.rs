@@ -12,7 +12,7 @@ use crate::time::IntervalId;
 
 /// A query to be run.
 pub struct NewQuery {
-    /// Its number, from [`Driver::next_query`].
+    /// Its number, from [`Driver::next_query`](super::Driver::next_query).
     pub id: u64,
     /// Its view, its sink, or the beginning of its text.
     pub name: String,
