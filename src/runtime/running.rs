@@ -1,6 +1,10 @@
 //! A query as the driver runs it: what feeds it, where its changes go, whether more rows can come.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+use futures::FutureExt;
 
 use super::output::Output;
 use super::relation::{Relation, Stage};
@@ -99,7 +103,9 @@ impl RunningQuery {
     pub(super) async fn step(&mut self, input: IntervalInput, stage: Stage) -> Result<Vec<Change>> {
         let id = input.id;
         self.metrics.rows_in += input.sources.iter().flat_map(|s| &s.batches).map(|b| b.num_rows() as u64).sum::<u64>();
-        let changes = self.query.run(input).await?;
+        // A function that panics, ours, the user's or DataFusion's, fails this query and no other.
+        let ran = AssertUnwindSafe(self.query.run(input)).catch_unwind().await;
+        let changes = ran.unwrap_or_else(|panic| Err(panicked(panic.as_ref())))?;
         self.query.commit()?;
         self.first = false;
         self.resting = stage == Stage::Resting;
@@ -123,4 +129,10 @@ impl RunningQuery {
         }
         self.failed = Some(error);
     }
+}
+
+/// That a query panicked, with what it said.
+fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::internal(format!("a function of the query panicked: {}", said.unwrap_or("it did not say why")))
 }

@@ -2,6 +2,7 @@
 //! as a user drives it.
 //!
 //! - `joins`: joins in time, under random cuts and orders.
+//! - `panics`: a function that panics fails its query alone.
 //! - `serve`: the server as PostgreSQL clients find it.
 //! - `batch`: views against plain DataFusion after every interval, for every kind of operator.
 //! - `state`: what is let go is gone from the state tables.
@@ -13,6 +14,7 @@ mod binary;
 mod generated;
 mod joins;
 mod laws;
+mod panics;
 mod queries;
 mod rows;
 mod serve;
