@@ -215,12 +215,14 @@ impl<'a> Cursor<'a> {
         parts
     }
 
-    /// Splits before the first place, outside brackets, where `found` holds for the rest; all when there is none.
+    /// Splits before the first place, outside brackets, where `found` holds for the rest; all when there is none. Within
+    /// `IS DISTINCT FROM` is no such place.
     pub(super) fn split_before(&mut self, found: impl Fn(&Cursor<'a>) -> bool) -> Cursor<'a> {
         let whole = self.tokens;
         let mut depth = 0;
         for n in 0..whole.len() {
-            if depth == 0 && found(&self.part(n, whole.len())) {
+            let in_operator = n > 0 && self.part(n - 1, whole.len()).at_words(&["DISTINCT", "FROM"]);
+            if depth == 0 && !in_operator && found(&self.part(n, whole.len())) {
                 let before = self.part(0, n);
                 self.advance(n);
                 return before;

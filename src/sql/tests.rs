@@ -551,6 +551,10 @@ fn rows_are_changed() {
     let columns: Vec<_> = update.assignments.iter().map(|(c, e)| format!("{} = {e}", c.value)).collect();
     assert_eq!(columns, ["a = 1", "b = x.b + 1", "c = DEFAULT"]);
     assert_eq!((update.alias.unwrap().value.as_str(), update.from.len()), ("x", 1));
+    let Statement::Update(update) = one("UPDATE t SET a = CASE WHEN b IS NOT DISTINCT FROM c THEN 1 END FROM u") else {
+        panic!("no UPDATE")
+    };
+    assert_eq!((update.assignments.len(), update.from.len()), (1, 1));
     let Statement::Delete(delete) = one("DELETE FROM t x USING u, v WHERE extract(year FROM x.d) = 1") else {
         panic!("no DELETE")
     };
