@@ -78,8 +78,25 @@ fn from_text(of: &Type, text: &str) -> Option<Literal> {
         Type::INT2 | Type::INT4 | Type::INT8 | Type::OID => {
             text.trim().parse::<i64>().ok().map(|n| Literal::Text(n.to_string()))
         }
+        Type::DATE => Some(Literal::Text(dated(text.trim()).map_or(text, |(date, _)| date).to_owned())),
+        Type::TIMESTAMP => Some(Literal::Text(match dated(text.trim()) {
+            Some((date, rest)) => {
+                format!("{date}{}", rest.split(['+', '-', 'Z']).next().unwrap_or_default().trim_end())
+            }
+            None => text.to_owned(),
+        })),
         _ => Some(Literal::Text(text.to_owned())),
     }
+}
+
+/// `2026-02-03` and what is behind it. Drivers send dates and local times with a zone, which means nothing to these types:
+/// `2026-02-03 +01`, `2026-02-03 04:05:06+01`.
+fn dated(text: &str) -> Option<(&str, &str)> {
+    let (date, rest) = text.split_at_checked("2026-02-03".len())?;
+    date.bytes()
+        .enumerate()
+        .all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
+        .then_some((date, rest))
 }
 
 fn is_decimal(text: &str) -> bool {
@@ -235,6 +252,10 @@ mod tests {
     fn text_values() {
         assert_eq!(text(&Type::BYTEA, b"\\x00ff", false), Some(Literal::Bytes(vec![0, 255])));
         assert_eq!(text(&Type::NUMERIC, b"-1.50", false), Some(Literal::Number("-1.50".into())));
+        assert_eq!(text(&Type::DATE, b"2026-02-03 +01", false), literal("2026-02-03"));
+        assert_eq!(text(&Type::DATE, b"today", false), literal("today"));
+        assert_eq!(text(&Type::TIMESTAMP, b"2026-02-03 04:05:06.5+01", false), literal("2026-02-03 04:05:06.5"));
+        assert_eq!(text(&Type::TIMESTAMPTZ, b"2026-02-03 04:05:06+01", false), literal("2026-02-03 04:05:06+01"));
         assert_eq!(text(&Type::UNKNOWN, b"it's", false), literal("it's"));
         let items = vec![literal("a"), None, literal("NULL"), literal("b,\"c")];
         assert_eq!(text(&Type::TEXT_ARRAY, br#"{a,NULL,"NULL","b,\"c"}"#, false), Some(Literal::Items(items)));
