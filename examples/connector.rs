@@ -35,6 +35,7 @@ impl Connector for CounterConnector {
             readable: true,
             writable: false,
             accepts_changes: false,
+            gives_changes: false,
             partitions: 1,
         })
     }

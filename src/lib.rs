@@ -66,7 +66,7 @@
 //!    prints: sources, operators, state tables and what bounds them, when rows come out. Aggregates keep a value per group, and
 //!    take rows back where that is exact ([`RetractOperator`](plan::RetractOperator)); joins, and subqueries and set operations
 //!    that are joins by then, become [`JoinOperator`](plan::JoinOperator)s; OVER, Top-N and what else aggregates rows that come
-//!    and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the stock operator. Rows that must wait are held: until they are final ([`HoldOperator`](plan::HoldOperator)), or until a
+//!    and go become [`RecomputeOperator`](plan::RecomputeOperator)s around the stock operator. Records that change rows by their key become the rows that there are ([`LatestOperator`](plan::LatestOperator)). Rows that must wait are held: until they are final ([`HoldOperator`](plan::HoldOperator)), or until a
 //!    condition over `now()` comes true or false ([`LapseOperator`](plan::LapseOperator)).
 //! 5. [`exec::Query::new`] lowers it to a physical DataFusion plan. All of this happens once.
 //! 6. [`Engine::run`](engine::Engine::run) calls [`Driver::step`](runtime::Driver::step) for every interval, or the embedder

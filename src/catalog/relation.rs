@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use sqlparser::ast;
 
 use super::provider::{Snapshot, StreamProvider};
+use crate::change::WEIGHT_COLUMN;
 use crate::error::Result;
+use crate::format::KEY;
 use crate::settings::Options;
 use crate::sql::statement;
 
@@ -40,14 +42,24 @@ pub struct Description {
     pub writable: bool,
     /// As a sink, it takes rows that leave again. When not, a changing query is refused.
     pub accepts_changes: bool,
+    /// As a source, its records change rows by their key (Debezium's envelopes, rows with an `op`): a row takes the place of
+    /// the one before it, and may leave.
+    pub gives_changes: bool,
     /// How many partitions it is read in.
     pub partitions: usize,
 }
 
 impl Description {
     /// What can only be written, and takes no rows that leave again.
-    pub const SINK: Self =
-        Self { bounded: false, live: false, readable: false, writable: true, accepts_changes: false, partitions: 1 };
+    pub const SINK: Self = Self {
+        bounded: false,
+        live: false,
+        readable: false,
+        writable: true,
+        accepts_changes: false,
+        gives_changes: false,
+        partitions: 1,
+    };
 }
 
 /// A table: its columns in DDL order, how its watermark is made, and the options of its connector.
@@ -146,6 +158,30 @@ impl TableDef {
     /// Never, unless the definition is inconsistent.
     pub fn physical_schema(&self) -> Result<Schema> {
         Ok(self.schema.project(&self.physical())?)
+    }
+
+    /// All columns as they are read: where records change rows, one more says whether a row comes (1) or goes (−1), and the
+    /// columns of the key are marked as such.
+    pub fn source_schema(&self) -> SchemaRef {
+        if !self.description.gives_changes {
+            return Arc::clone(&self.schema);
+        }
+        let mark = |(i, field): (usize, &FieldRef)| match self.primary_key.contains(&i) {
+            false => Arc::clone(field),
+            true => {
+                let mut metadata = field.metadata().clone();
+                metadata.insert(KEY.to_owned(), String::new());
+                Arc::new(field.as_ref().clone().with_metadata(metadata))
+            }
+        };
+        let mut fields: Vec<FieldRef> = self.schema.fields().iter().enumerate().map(mark).collect();
+        fields.push(Arc::new(Field::new(WEIGHT_COLUMN, DataType::Int64, false)));
+        Arc::new(Schema::new(fields))
+    }
+
+    /// The indices in [`TableDef::source_schema`] of the columns that come from outside.
+    pub fn source_columns(&self) -> Vec<usize> {
+        (0..self.source_schema().fields().len()).filter(|i| !self.computed.contains_key(i)).collect()
     }
 }
 

@@ -61,6 +61,7 @@ impl Connector for Datagen {
             readable: true,
             writable: false,
             accepts_changes: false,
+            gives_changes: false,
             partitions: 1,
         })
     }

@@ -52,6 +52,7 @@ impl Connector for Nexmark {
             readable: true,
             writable: false,
             accepts_changes: false,
+            gives_changes: false,
             partitions: declared.partitions as usize,
         })
     }

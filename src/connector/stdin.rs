@@ -74,13 +74,14 @@ impl Connector for Stdin {
     }
 
     fn describe(&self, spec: &RelationSpec) -> Result<Description> {
-        FormatSpec::from_options(&spec.options, None)?;
+        let format = FormatSpec::from_options(&spec.options, None)?;
         Ok(Description {
             bounded: true,
             live: true,
             readable: true,
             writable: false,
             accepts_changes: false,
+            gives_changes: format.is_some_and(|f| f.gives_changes()),
             partitions: 1,
         })
     }

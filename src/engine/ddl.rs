@@ -135,6 +135,7 @@ impl Engine {
                 readable: true,
                 writable: true,
                 accepts_changes: false,
+                gives_changes: false,
                 partitions: 1,
             },
             idle_timeout_micros: options.duration("idle_timeout")?,
@@ -142,6 +143,12 @@ impl Engine {
         };
         let spec = self.table_spec(&table)?;
         table.description = connector.describe(&spec).map_err(in_ddl)?;
+        if let (true, Some(watermark)) = (table.description.gives_changes, &create.watermark) {
+            return Err(Error::unsupported("rows that take the place of others have no watermark")
+                .at(watermark.column.span)
+                .help("drop the WATERMARK clause: queries over this table are kept current, row by row")
+                .help("or read its records as they are, with format = 'json'"));
+        }
         known_to_every_table(&spec)?;
         spec.options.finish(&format!("the {} connector", connector.name()))?;
         if let Some(kind) = options.get("type") {
@@ -160,6 +167,12 @@ impl Engine {
     /// What a table's connector is told.
     pub(super) fn table_spec(&self, table: &TableDef) -> Result<RelationSpec> {
         Ok(self.spec(&table.name, Arc::new(table.physical_schema()?), table.options.clone()))
+    }
+
+    /// What a table's connector is told about it as a source.
+    pub(super) fn source_spec(&self, table: &TableDef) -> Result<RelationSpec> {
+        let schema = table.source_schema().project(&table.source_columns())?;
+        Ok(self.spec(&table.name, Arc::new(schema), table.options.clone()))
     }
 
     pub(super) async fn create_view(&self, create: &CreateView, check: bool) -> Result<Outcome> {

@@ -13,8 +13,8 @@ use crate::error::{Error, Result, nearest};
 use crate::exec::{self, Presenter};
 use crate::format::OnError;
 use crate::plan::{self, IntervalPlan, Purpose, Target};
-use crate::runtime::{Contents, Input, Lives, NewQuery, Output, SourceSetup};
-use crate::sql::statement::{Insert, Query};
+use crate::runtime::{Given, Input, Lives, NewQuery, Output, SourceSetup};
+use crate::sql::statement::{EmitMode, Insert, Query};
 
 impl Engine {
     pub(super) async fn insert(&self, insert: &Insert, check: bool) -> Result<Outcome> {
@@ -96,7 +96,8 @@ impl Engine {
                 .at(insert.target.span)
                 .help("write to another path, and rename it afterwards"));
         }
-        if !plan.append_only && !table.description.accepts_changes && !ends(&catalog, &plan, &insert.query) {
+        let grows = plan.append_only || plan.emit == EmitMode::Complete;
+        if !grows && !table.description.accepts_changes && !ends(&catalog, &plan, &insert.query) {
             let error = Error::sql(format!("the query's rows change, but '{}' only takes rows that stay", table.name));
             return Err(error
                 .at(insert.target.span)
@@ -119,26 +120,24 @@ impl Engine {
             return Ok(Outcome::Started { query: 0, name: table.name.clone(), notices });
         }
         let session = self.catalog().session();
-        let at_end =
-            (!plan.append_only && !table.description.accepts_changes) || self.is_finished_result(&plan, &insert.query);
+        let given = match plan.emit {
+            EmitMode::Complete => Given::Whole,
+            _ if self.is_finished_result(&plan, &insert.query) => Given::Finished,
+            _ if !plan.append_only && !table.description.accepts_changes => Given::Finished,
+            _ => Given::Changes,
+        };
         let presenter = Presenter::new(&plan, &session)?;
         let key = plan.key.clone();
         let append_only = plan.append_only;
-        let schema = Arc::new(physical.clone());
+        let schema = match presenter.as_ref().and_then(Presenter::schema) {
+            Some(_) => super::select::visible_schema(&plan),
+            None => Arc::new(physical.clone()),
+        };
         let running = exec::Query::new(plan, &session).await?;
         let mut spec = self.table_spec(&table)?;
         spec.key = key;
         let sink = self.connector_of(&table)?.sink(&spec)?;
-        let output = if at_end {
-            Output::AtEnd {
-                sink,
-                contents: Box::new(Contents::new(Arc::clone(&schema), append_only)?),
-                presenter,
-                schema,
-            }
-        } else {
-            Output::Sink(sink, presenter)
-        };
+        let output = Output::to(sink, given, presenter, schema, append_only)?;
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
         let new = NewQuery { id, name: table.name.clone(), query: running, output, lives };
@@ -167,7 +166,7 @@ impl Engine {
             _ => return Err(Error::internal(format!("no table '{name}' to read"))),
         };
         let connector = self.connector_of(&table)?;
-        let spec = self.table_spec(&table)?;
+        let spec = self.source_spec(&table)?;
         let default = if table.description.live { OnError::Skip } else { OnError::Fail };
         Ok(SourceSetup {
             on_error: crate::format::on_error(&table.options)?.unwrap_or(default),
@@ -184,7 +183,7 @@ impl Engine {
             Some(Relation::Table(table)) => Arc::clone(table),
             _ => return Err(Error::internal(format!("no table '{name}' to read"))),
         };
-        let (connector, spec) = (self.connector_of(&table)?, self.table_spec(&table)?);
+        let (connector, spec) = (self.connector_of(&table)?, self.source_spec(&table)?);
         Ok((table.as_ref().clone(), connector, spec))
     }
 

@@ -123,6 +123,7 @@ impl PushTableBuilder {
                 readable: true,
                 writable: false,
                 accepts_changes: false,
+                gives_changes: false,
                 partitions: self.partitions,
             },
             idle_timeout_micros: None,

@@ -17,8 +17,8 @@ use crate::catalog::Relation;
 use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::plan::{self, Purpose};
-use crate::runtime::{Contents, Driver, Lives, NewQuery, Output};
-use crate::sql::statement::{Name, Query};
+use crate::runtime::{Driver, Given, Lives, NewQuery, Output};
+use crate::sql::statement::{EmitMode, Name, Query};
 
 impl Engine {
     pub(super) async fn select(&self, query: &Query, outputs: &mut dyn Outputs, check: bool) -> Result<Outcome> {
@@ -52,7 +52,11 @@ impl Engine {
             return Ok(Outcome::Live { query: 0, notices });
         }
         let session = self.catalog().session();
-        let at_end = self.is_finished_result(&plan, query);
+        let given = match plan.emit {
+            EmitMode::Complete => Given::Whole,
+            _ if self.is_finished_result(&plan, query) => Given::Finished,
+            _ => Given::Changes,
+        };
         let schema = visible_schema(&plan);
         let presenter = Presenter::new(&plan, &session)?;
         let append_only = plan.append_only;
@@ -67,19 +71,11 @@ impl Engine {
         let running = exec::Query::new(plan, &session).await?;
         let mut driver = self.shared.driver.lock().await;
         let id = driver.next_query();
+        let shown = presenter.as_ref().and_then(Presenter::schema).unwrap_or_else(|| Arc::clone(&schema));
         let info =
-            OutputInfo { query: id, schema: Arc::clone(&schema), key, append_only: append_only || at_end, bounded };
+            OutputInfo { query: id, schema: shown, key, append_only: append_only || given != Given::Changes, bounded };
         let sink = outputs.open(&info)?;
-        let output = if at_end {
-            Output::AtEnd {
-                sink,
-                contents: Box::new(Contents::new(Arc::clone(&schema), append_only)?),
-                presenter,
-                schema,
-            }
-        } else {
-            Output::Sink(sink, presenter)
-        };
+        let output = Output::to(sink, given, presenter, schema, append_only)?;
         let mut name = query.query.to_string();
         if let Some((cut, _)) = name.char_indices().nth(60) {
             name.truncate(cut);

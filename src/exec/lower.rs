@@ -28,6 +28,7 @@ use super::hold::Hold;
 use super::join::{Expires, Join, Residual, Seen, Side};
 use super::judge::Judge;
 use super::lapse::{self, Lapse};
+use super::latest::Latest;
 use super::limit::{Limit, Once};
 use super::operator::{Operate, OperatorExec};
 use super::recompute::{Input, Recompute};
@@ -38,8 +39,8 @@ use super::source::{Slot, Source};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
 use crate::plan::{
-    AggregateOperator, AssignOperator, IntervalPlan, JoinOperator, JoinSide, JudgeOperator, LapseOperator, Operator,
-    OperatorNode, ROW_WATERMARK, RecomputeOperator, RetractOperator, RowExpiry, Sees,
+    AggregateOperator, AssignOperator, IntervalPlan, JoinOperator, JoinSide, JudgeOperator, LapseOperator,
+    LatestOperator, Operator, OperatorNode, ROW_WATERMARK, RecomputeOperator, RetractOperator, RowExpiry, Sees,
 };
 use crate::time::WindowSpec;
 
@@ -121,6 +122,7 @@ impl Lowering<'_> {
                 Arc::new(Arc::new(Hold { operator: hold.clone(), weight, schema: Arc::clone(&self.schema) }))
             }
             Operator::Lapse(lapse) => Arc::new(Arc::new(self.lapse(lapse)?)),
+            Operator::Latest(latest) => Arc::new(Arc::new(self.latest(latest)?)),
             Operator::Once => Arc::new(Once),
             Operator::Slot(slot) => Arc::new(Slot { id: slot.id, input: slot.input }),
             Operator::Join(join) => Arc::new(Arc::new(self.join(join)?)),
@@ -354,6 +356,20 @@ impl Lowering<'_> {
             visible,
             weight: hidden(WEIGHT_COLUMN),
             weighted: operator.weighted,
+            schema: Arc::clone(&self.schema),
+        })
+    }
+
+    fn latest(&self, operator: &LatestOperator) -> DfResult<Latest> {
+        let schema = self.input()?.schema().as_arrow();
+        let rows: Vec<usize> = (0..schema.fields().len().saturating_sub(1)).collect();
+        let place = |k: &usize| operator.output.iter().position(|o| o == k);
+        Ok(Latest {
+            id: operator.id,
+            input: Arc::new(schema.project(&rows)?),
+            key: operator.key.clone(),
+            output: operator.output.clone(),
+            unique: operator.key.iter().map(place).collect(),
             schema: Arc::clone(&self.schema),
         })
     }

@@ -16,6 +16,7 @@ mod join;
 mod judge;
 mod key;
 mod lapse;
+mod latest;
 mod limit;
 mod lower;
 mod operator;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::SessionState;
@@ -16,6 +16,8 @@ pub struct Presenter {
     sort: Vec<(Arc<dyn PhysicalExpr>, SortOptions)>,
     skip: usize,
     fetch: Option<usize>,
+    /// Columns computed of the ordered rows, step by step.
+    then: Vec<(Vec<Arc<dyn PhysicalExpr>>, SchemaRef)>,
 }
 
 impl Presenter {
@@ -30,7 +32,19 @@ impl Presenter {
             Ok((expr, SortOptions { descending: !key.asc, nulls_first: key.nulls_first }))
         });
         let sort = sort.collect::<Result<Vec<_>>>()?;
-        Ok(Some(Self { sort, skip: presentation.skip, fetch: presentation.fetch }))
+        let mut input = plan.logical.schema();
+        let mut then = Vec::new();
+        for step in &presentation.then {
+            let exprs = step.expr.iter().map(|e| Ok(session.create_physical_expr(e.clone(), input)?));
+            then.push((exprs.collect::<Result<Vec<_>>>()?, Arc::new(step.schema.as_arrow().clone())));
+            input = &step.schema;
+        }
+        Ok(Some(Self { sort, skip: presentation.skip, fetch: presentation.fetch, then }))
+    }
+
+    /// The columns that come out, where they are others than those that go in.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        self.then.last().map(|(_, schema)| Arc::clone(schema))
     }
 
     /// The rows in order, from OFFSET on, LIMIT many.
@@ -52,6 +66,13 @@ impl Presenter {
         };
         let from = self.skip.min(ordered.num_rows());
         let len = self.fetch.unwrap_or(usize::MAX).min(ordered.num_rows() - from);
-        Ok(ordered.slice(from, len))
+        let mut rows = ordered.slice(from, len);
+        for (exprs, schema) in &self.then {
+            let columns = exprs.iter().map(|e| Ok(e.evaluate(&rows)?.into_array(rows.num_rows())?));
+            let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+            let columns = columns.collect::<Result<Vec<_>>>()?;
+            rows = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?;
+        }
+        Ok(rows)
     }
 }

@@ -54,7 +54,11 @@ pub fn infer(format: Option<&FormatSpec>, path: Option<&str>, sample: &[u8]) -> 
         Kind::Text => Ok(Inferred { schema: line_schema(), format: spec }),
         Kind::AccessLog => Ok(Inferred { schema: access_log::schema(), format: spec }),
         Kind::Parquet | Kind::Arrow => Ok(Inferred { schema: columns(Schema::empty()), format: spec }),
-        Kind::Debezium | Kind::Changelog | Kind::Table => {
+        Kind::Debezium | Kind::Upsert => {
+            Err(Error::unsupported(format!("the columns of format '{}' can't be told from its records", spec.name()))
+                .help("declare them, and the key that records change rows by: PRIMARY KEY (…) NOT ENFORCED"))
+        }
+        Kind::Changelog | Kind::Table => {
             Err(Error::unsupported(format!("format '{}' can be written, but not read", spec.name())))
         }
     }

@@ -39,6 +39,9 @@ pub use spec::{FormatSpec, on_error};
 /// Key of the field metadata that holds the name as it is spelled in files, when the SQL name is folded.
 pub const SPELLING: &str = "tidemill.spelling";
 
+/// Key of the field metadata that marks a column of the key by which records change rows.
+pub const KEY: &str = "tidemill.key";
+
 /// The name of a field as it is spelled in files and on brokers.
 ///
 /// A field that was renamed on its way (`AS u`) keeps its new name: the spelling counts only while it differs in case alone.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use arrow::datatypes::{SchemaRef, TimeUnit};
 
 use super::decode::access_log::AccessLogDecoder;
+use super::decode::changes::ChangesDecoder;
 use super::decode::csv::CsvDecoder;
 use super::decode::json::JsonDecoder;
 use super::decode::text::TextDecoder;
@@ -33,6 +34,7 @@ pub(super) enum Kind {
     Parquet,
     Arrow,
     Debezium,
+    Upsert,
     Changelog,
     Table,
 }
@@ -53,6 +55,8 @@ const NAMES: &[(&str, Kind)] = &[
     ("parquet", Kind::Parquet),
     ("arrow", Kind::Arrow),
     ("debezium-json", Kind::Debezium),
+    ("debezium", Kind::Debezium),
+    ("upsert-json", Kind::Upsert),
     ("changelog", Kind::Changelog),
     ("table", Kind::Table),
 ];
@@ -218,7 +222,9 @@ impl FormatSpec {
                 return Err(Error::unsupported(format!("format '{}' can be read from files only", self.name()))
                     .help("use format = 'json' or 'csv'"));
             }
-            Kind::Debezium | Kind::Changelog | Kind::Table => {
+            Kind::Debezium => Box::new(ChangesDecoder::debezium(schema, projection, unit)?),
+            Kind::Upsert => Box::new(ChangesDecoder::upsert(schema, projection, unit)?),
+            Kind::Changelog | Kind::Table => {
                 return Err(Error::unsupported(format!("format '{}' can be written, but not read", self.name()))
                     .help("read it as format = 'json' or 'text'"));
             }
@@ -249,7 +255,12 @@ impl FormatSpec {
 
     /// Whether rows that leave again can be written (JSON with an `op`, changelog, Debezium, tables on a terminal).
     pub fn holds_changes(&self) -> bool {
-        matches!(self.kind, Kind::Json | Kind::Debezium | Kind::Changelog | Kind::Table)
+        matches!(self.kind, Kind::Json | Kind::Debezium | Kind::Upsert | Kind::Changelog | Kind::Table)
+    }
+
+    /// Whether its records, when they are read, change rows by their key.
+    pub fn gives_changes(&self) -> bool {
+        matches!(self.kind, Kind::Debezium | Kind::Upsert)
     }
 }
 
@@ -282,9 +293,9 @@ fn named(options: &Options, name: &str) -> Result<Kind> {
         let error = options.wrong("format", format!("there is no format '{name}'"));
         match nearest(&plain, NAMES.iter().map(|(known, _)| *known)) {
             Some(near) => error.help(format!("did you mean '{near}'?")),
-            None => {
-                error.help("formats: json, csv, tsv, text, combined, parquet, arrow, debezium-json, changelog, table")
-            }
+            None => error.help(
+                "formats: json, csv, tsv, text, combined, parquet, arrow, debezium-json, upsert-json, changelog, table",
+            ),
         }
     })
 }

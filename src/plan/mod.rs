@@ -18,15 +18,16 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema};
 use datafusion::common::{Column, TableReference};
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, SortExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, SortExpr};
 use sqlparser::ast::Spanned;
 
 pub use attribute::{TimeDomain, WindowRole};
 pub use explain::explain;
 pub use operator::{
     AggregateOperator, AssignOperator, EmitAt, Expiry, HoldOperator, HoldTime, JoinOperator, JoinSide, JudgeOperator,
-    LapseOperator, LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator, RetractOperator, RowExpiry,
-    Sees, ShareOperator, SlotOperator, SourceOperator, TimeBound, TimeLimit, Undo, WindowUse,
+    LapseOperator, LatestOperator, LimitOperator, Operator, OperatorId, OperatorNode, RecomputeOperator,
+    RetractOperator, RowExpiry, Sees, ShareOperator, SlotOperator, SourceOperator, TimeBound, TimeLimit, Undo,
+    WindowUse,
 };
 
 use crate::catalog::Catalog;
@@ -90,15 +91,28 @@ impl StatefulOperator {
     }
 }
 
-/// Order and extent of a finished result.
+/// Order and extent of a result.
 #[derive(Debug, Clone)]
 pub struct Presentation {
+    /// Of the whole result; else of the rows that each interval brings.
+    pub whole: bool,
     /// ORDER BY, over the columns of the result.
     pub sort: Vec<SortExpr>,
     /// OFFSET.
     pub skip: usize,
     /// LIMIT.
     pub fetch: Option<usize>,
+    /// What comes out of the ordered rows, step by step, where they have columns that only order them.
+    pub then: Vec<Projection>,
+}
+
+impl Presentation {
+    /// One more LIMIT and OFFSET, over what this one gives.
+    fn cut(self, skip: usize, fetch: Option<usize>) -> Self {
+        let left = self.fetch.map(|all| all.saturating_sub(skip));
+        let fetch = [left, fetch].into_iter().flatten().min();
+        Self { skip: self.skip.saturating_add(skip), fetch, ..self }
+    }
 }
 
 /// Who asks for a plan: it decides when rows come out.
@@ -150,15 +164,12 @@ pub fn fit(plan: LogicalPlan, target: Target<'_>, query: &Query) -> Result<Logic
             .at(query.query.span().into())
             .help("name the columns: INSERT INTO t (a, b) SELECT …"));
     }
-    if target.then.is_empty() {
-        return cast(plan, target.columns, query, true);
-    }
-    let cast = cast(plan, target.columns, query, false)?;
+    let cast = cast(plan, target.columns)?;
     target.then.iter().try_fold(cast, |plan, step| Ok(LogicalPlanBuilder::from(plan).project(step.clone())?.build()?))
 }
 
-/// The columns under the names and with the types of the target; `ordered`: ORDER BY and LIMIT are to stay at the top.
-fn cast(plan: LogicalPlan, target: &Schema, query: &Query, ordered: bool) -> Result<LogicalPlan> {
+/// The columns under the names and with the types of the target.
+fn cast(plan: LogicalPlan, target: &Schema) -> Result<LogicalPlan> {
     let schema = Arc::clone(plan.schema());
     let column = |((qualifier, field), to): ((Option<&TableReference>, &Arc<Field>), &Arc<Field>)| {
         let column = Expr::Column(Column::from((qualifier, field)));
@@ -167,25 +178,7 @@ fn cast(plan: LogicalPlan, target: &Schema, query: &Query, ordered: bool) -> Res
         Ok::<_, Error>(cast.alias(to.name()))
     };
     let exprs = schema.iter().zip(target.fields()).map(column).collect::<Result<Vec<_>>>()?;
-    // ORDER BY and LIMIT stay at the top, where they are looked for.
-    match plan {
-        LogicalPlan::Limit(_) | LogicalPlan::Sort(_) if ordered => {
-            let mut pairs = schema.fields().iter().zip(target.fields());
-            match pairs.find(|(given, wanted)| given.data_type() != wanted.data_type()) {
-                None => Ok(plan),
-                Some((given, wanted)) => Err(Error::unsupported(format!(
-                    "column '{}' of an ordered query is {}, but '{}' is {}",
-                    given.name(),
-                    given.data_type(),
-                    wanted.name(),
-                    wanted.data_type()
-                ))
-                .at(query.query.span().into())
-                .help("cast it in the query: behind ORDER BY and LIMIT nothing is cast yet")),
-            }
-        }
-        plan => Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?),
-    }
+    Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
 }
 
 /// DataFusion's analyzer and our choice of its optimizer.

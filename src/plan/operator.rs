@@ -45,6 +45,8 @@ pub enum Operator {
     Slot(SlotOperator),
     /// One input for several readers, which runs once.
     Share(ShareOperator),
+    /// The last row of each key, of records that change rows.
+    Latest(LatestOperator),
     /// Rows that are late by their own time are dropped and counted.
     Judge(JudgeOperator),
     /// Keeps rows until they are final.
@@ -282,6 +284,17 @@ pub struct ShareOperator {
     pub id: usize,
 }
 
+/// Makes rows that come and go of records that change rows by their key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LatestOperator {
+    /// Its id.
+    pub id: OperatorId,
+    /// The columns of the key in the input, whose last column says whether a row comes or goes.
+    pub key: Vec<usize>,
+    /// The columns of the input that come out.
+    pub output: Vec<usize>,
+}
+
 /// Judges rows that no window holds, by the row watermark that comes with them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JudgeOperator {
@@ -408,6 +421,7 @@ impl Operator {
             Self::Limit(limit) => Some(limit.id),
             Self::Hold(hold) => Some(hold.id),
             Self::Lapse(lapse) => Some(lapse.id),
+            Self::Latest(latest) => Some(latest.id),
             Self::Source(_) | Self::Assign(_) | Self::Slot(_) | Self::Share(_) | Self::Judge(_) | Self::Once => None,
         }
     }
@@ -423,6 +437,7 @@ impl Operator {
             | Self::Recompute(_)
             | Self::Slot(_)
             | Self::Share(_)
+            | Self::Latest(_)
             | Self::Retract(_)
             | Self::Judge(_)
             | Self::Hold(_)
@@ -445,6 +460,7 @@ impl Operator {
             | Self::Recompute(_)
             | Self::Slot(_)
             | Self::Share(_)
+            | Self::Latest(_)
             | Self::Hold(_)
             | Self::Once => Vec::new(),
         }
@@ -509,6 +525,7 @@ impl fmt::Display for Operator {
             }
             Self::Slot(s) => write!(f, "Slot: input {} of #{}", s.input, s.id),
             Self::Share(s) => write!(f, "Share (linear): {}, read once for all", s.id),
+            Self::Latest(l) => write!(f, "Latest (keyed recompute) #{}: the last row of each key, emits changes", l.id),
             Self::Judge(j) => write!(f, "Judge (linear): late rows dropped and counted, by {}", j.time),
             Self::Hold(h) => {
                 let own = h.times.iter().any(|(_, of)| *of == HoldTime::Own);

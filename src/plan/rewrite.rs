@@ -10,6 +10,7 @@ mod bounds;
 mod hold;
 mod join;
 mod lapse;
+mod latest;
 mod linear;
 mod recompute;
 mod retract;
@@ -47,15 +48,14 @@ pub(super) fn incrementalize(
         Purpose::View => Some(EmitMode::Changes),
         Purpose::Output => query.emit.as_ref().map(|e| e.mode),
     };
-    if emit == Some(EmitMode::Complete) {
-        let error = Error::unsupported("EMIT COMPLETE does not run yet");
-        let error = query.emit.iter().fold(error, |e, emit| e.at(emit.span));
-        return Err(error.help("write EMIT CHANGES, or read a materialized view: its SELECT gives the whole result"));
-    }
+    // The whole result is the sum of its changes.
+    let whole = emit == Some(EmitMode::Complete);
+    let emit = if whole { Some(EmitMode::Changes) } else { emit };
     let mut rewriter = Rewriter {
         catalog,
         text: &query.query,
         emit,
+        whole,
         sources: Vec::new(),
         stateful: Vec::new(),
         notices: Vec::new(),
@@ -74,9 +74,25 @@ pub(super) fn incrementalize(
         return Err(linear::session_first());
     }
     let place = query.emit.as_ref().map(|e| e.span);
-    let stream = rewriter.hold(stream).map_err(|e| place.into_iter().fold(e, Error::at))?;
+    let mut stream = rewriter.hold(stream).map_err(|e| place.into_iter().fold(e, Error::at))?;
     advice::bound_by_time(&stream.plan, &mut rewriter.stateful);
-    let presentation = presentation.filter(|_| purpose == Purpose::Output);
+    let presentation = match presentation {
+        // What changes has no order that could be kept interval by interval: an old row stands before its new one. A view
+        // has none at all.
+        Some(order) if purpose == Purpose::View || (!order.whole && stream.has(WEIGHT_COLUMN)) => {
+            for step in &order.then {
+                stream = linear::projection(stream, &step.expr)?;
+            }
+            rewriter.notices.push("ORDER BY does not order changes; a stream as a whole has no order".to_owned());
+            None
+        }
+        Some(order) if !order.whole => {
+            let notice = "ORDER BY orders the rows of each interval; a stream as a whole has no order";
+            rewriter.notices.push(notice.to_owned());
+            Some(order)
+        }
+        other => other,
+    };
     if let Some((table, column)) = rewriter.window_without_watermark(plan) {
         rewriter.notices.push(format!(
             "windows over '{column}' never close by themselves: declare WATERMARK FOR {column} in the DDL of '{table}'"
@@ -87,11 +103,13 @@ pub(super) fn incrementalize(
         logical: stream.plan,
         sources: rewriter.sources,
         append_only,
-        key: stream.key,
-        emit: if rewriter.closes && emit != Some(EmitMode::Changes) {
-            EmitMode::OnWindowClose
-        } else {
-            EmitMode::Changes
+        // Columns are dropped by what is done at last.
+        key: stream.key.filter(|_| presentation.as_ref().is_none_or(|p| p.then.is_empty())),
+        emit: match emit {
+            _ if whole => EmitMode::Complete,
+            Some(EmitMode::Changes) => EmitMode::Changes,
+            _ if rewriter.closes => EmitMode::OnWindowClose,
+            _ => EmitMode::Changes,
         },
         stateful: rewriter.stateful,
         processing_time: rewriter.processing_time,
@@ -151,6 +169,8 @@ struct Rewriter<'a> {
     catalog: &'a Catalog,
     text: &'a sqlparser::ast::Query,
     emit: Option<EmitMode>,
+    /// What comes out is the whole result, every time.
+    whole: bool,
     sources: Vec<SourceUse>,
     stateful: Vec<StatefulOperator>,
     notices: Vec<String>,
@@ -288,6 +308,9 @@ impl Rewriter<'_> {
             return Err(Error::internal(format!("no table '{name}'")));
         };
         let table: Arc<TableDef> = Arc::clone(table);
+        if table.description.gives_changes {
+            return self.latest(scan, &table);
+        }
         let all: Vec<usize> = (0..table.schema.fields().len()).collect();
         let columns = scan.projection.clone().unwrap_or(all);
         let source = self.source(&name, &columns);
@@ -386,32 +409,41 @@ impl Rewriter<'_> {
     }
 
     /// Takes ORDER BY, LIMIT and OFFSET off the top of a plan, where they only order and cut a finished result: when every
-    /// input ends by itself. Over a stream LIMIT stays part of the query, and ORDER BY alone orders what an interval brings.
+    /// input ends by itself, or the whole result comes out each time. Over a stream LIMIT stays part of the query, and ORDER BY alone orders what an interval brings.
     fn split_presentation<'p>(&mut self, plan: &'p LogicalPlan) -> Result<(&'p LogicalPlan, Option<Presentation>)> {
-        let finished = self.emit.is_none() && self.is_bounded(plan)?;
+        let finished = self.whole || (self.emit.is_none() && self.is_bounded(plan)?);
         match plan {
             LogicalPlan::Limit(limit) if finished => {
                 let (skip, fetch) = limit_of(limit)?;
                 Ok(match limit.input.as_ref() {
-                    LogicalPlan::Sort(sort) => {
-                        (&sort.input, Some(Presentation { sort: sort.expr.clone(), skip, fetch }))
+                    LogicalPlan::Projection(_) if projects_an_order(&limit.input) => {
+                        match self.split_presentation(&limit.input)? {
+                            (input, Some(presentation)) => (input, Some(presentation.cut(skip, fetch))),
+                            (_, None) => (plan, None),
+                        }
                     }
+                    LogicalPlan::Sort(sort) => (
+                        &sort.input,
+                        Some(Presentation { whole: true, sort: sort.expr.clone(), skip, fetch, then: Vec::new() }),
+                    ),
                     // Without an order, the first rows will do: the query can end when it has them.
                     _ => (plan, None),
                 })
             }
             LogicalPlan::Sort(sort) if finished || sort.fetch.is_none() => {
-                if !finished {
-                    self.notices
-                        .push("ORDER BY orders the rows of each interval; a stream as a whole has no order".to_owned());
-                }
-                Ok((&sort.input, Some(Presentation { sort: sort.expr.clone(), skip: 0, fetch: sort.fetch })))
+                let (sort_by, fetch) = (sort.expr.clone(), sort.fetch);
+                let presentation = Presentation { whole: finished, sort: sort_by, skip: 0, fetch, then: Vec::new() };
+                Ok((&sort.input, Some(presentation)))
             }
-            // The order would be lost on the way out: the sort key is not among the columns that come out.
-            LogicalPlan::Projection(projection) if finished && is_ordered(&projection.input) => {
-                let error = Error::unsupported("ORDER BY a column that is not selected does not run yet");
-                let error = locate(self.text, Clause::OrderBy).into_iter().fold(error, Error::at);
-                Err(error.help("select the column too"))
+            // Columns that only order the rows are dropped when that is done.
+            LogicalPlan::Projection(projection) if projects_an_order(&projection.input) => {
+                Ok(match self.split_presentation(&projection.input)? {
+                    (input, Some(mut presentation)) => {
+                        presentation.then.push(projection.clone());
+                        (input, Some(presentation))
+                    }
+                    (_, None) => (plan, None),
+                })
             }
             _ => Ok((plan, None)),
         }
@@ -474,15 +506,6 @@ fn refuse_hidden_names(plan: &LogicalPlan) -> Result<()> {
     }
 }
 
-/// Whether a plan orders its rows.
-fn is_ordered(plan: &LogicalPlan) -> bool {
-    match plan {
-        LogicalPlan::Sort(_) => true,
-        LogicalPlan::Limit(limit) => is_ordered(&limit.input),
-        _ => false,
-    }
-}
-
 /// The LIMIT under nothing but filters and projections.
 fn last_limit(plan: &LogicalPlan) -> Option<&LogicalPlan> {
     match plan {
@@ -498,6 +521,7 @@ fn last_limit(plan: &LogicalPlan) -> Option<&LogicalPlan> {
 fn projects_an_order(plan: &LogicalPlan) -> bool {
     match plan {
         LogicalPlan::Sort(_) => true,
+        LogicalPlan::Limit(limit) => matches!(*limit.input, LogicalPlan::Sort(_)),
         LogicalPlan::Projection(projection) => projects_an_order(&projection.input),
         _ => false,
     }

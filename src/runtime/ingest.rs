@@ -55,15 +55,16 @@ impl Ingest {
     /// When an expression has no physical form.
     pub(super) fn new(table: &TableDef, wanted: &[usize], session: &SessionState) -> Result<Self> {
         let mut wanted: Vec<usize> = wanted.to_vec();
+        let columns_of_table = table.source_schema();
         if let Some(watermark) = &table.watermark {
             wanted.push(watermark.column);
             let read = watermark.expr.iter().flat_map(|e| e.column_refs());
-            wanted.extend(read.filter_map(|c| table.schema.index_of(&c.name).ok()));
+            wanted.extend(read.filter_map(|c| columns_of_table.index_of(&c.name).ok()));
         }
         // An expression brings the columns it reads.
         let computed = wanted.iter().filter_map(|i| table.computed.get(i));
         let read: Vec<usize> =
-            computed.flat_map(|e| e.column_refs()).filter_map(|c| table.schema.index_of(&c.name).ok()).collect();
+            computed.flat_map(|e| e.column_refs()).filter_map(|c| columns_of_table.index_of(&c.name).ok()).collect();
         let mut projection: Vec<usize> =
             wanted.iter().chain(&read).copied().filter(|i| !table.computed.contains_key(i)).collect();
         projection.sort_unstable();
@@ -72,7 +73,7 @@ impl Ingest {
         wanted.sort_unstable();
         wanted.dedup();
 
-        let decoded = DFSchema::try_from(table.schema.project(&projection)?)?;
+        let decoded = DFSchema::try_from(columns_of_table.project(&projection)?)?;
         let place = |i: &usize| -> Result<Column> {
             match table.computed.get(i) {
                 Some(expr) => Ok(Column::Computed(session.create_physical_expr(expr.clone(), &decoded)?)),
@@ -80,7 +81,7 @@ impl Ingest {
             }
         };
         let columns = wanted.iter().map(place).collect::<Result<Vec<_>>>()?;
-        let result = table.schema.project(&wanted)?;
+        let result = columns_of_table.project(&wanted)?;
         let watermark = match &table.watermark {
             None => None,
             Some(def) => {

@@ -20,7 +20,7 @@ pub use contents::{Contents, OnConflict};
 pub use driver::{Driver, Input, StepReport};
 pub use feed::Wake;
 pub use inspect::OperatorReport;
-pub use output::Output;
+pub use output::{Given, Output};
 pub use progress::{Progress, QueryProgress, SourceProgress};
 pub use running::{Lives, NewQuery};
 pub use source::{Opener, SourceSetup};

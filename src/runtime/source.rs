@@ -112,7 +112,7 @@ impl RunningSource {
         self.wanted.extend(columns);
         if self.is_live() {
             // Queries may join a live source later, and then find every column.
-            self.wanted.extend(0..self.setup.table.schema.fields().len());
+            self.wanted.extend(0..self.setup.table.source_schema().fields().len());
         }
     }
 
@@ -132,7 +132,7 @@ impl RunningSource {
         }
         let wanted: Vec<usize> = self.wanted.iter().copied().collect();
         let ingest = Ingest::new(&self.setup.table, &wanted, session)?;
-        let physical = self.setup.table.physical();
+        let physical = self.setup.table.source_columns();
         let projection: Vec<usize> =
             ingest.projection.iter().filter_map(|i| physical.iter().position(|p| p == i)).collect();
         let source = (self.setup.open)(&projection)?;

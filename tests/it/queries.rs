@@ -59,6 +59,7 @@ impl Connector for Capture {
             readable: false,
             writable: true,
             accepts_changes: true,
+            gives_changes: false,
             partitions: 1,
         })
     }

@@ -90,7 +90,8 @@ impl Connector for Filesystem {
             live: options.mode != Mode::Bounded,
             readable: true,
             writable: true,
-            accepts_changes: format.is_some_and(|f| f.holds_changes()),
+            accepts_changes: format.as_ref().is_some_and(|f| f.holds_changes()),
+            gives_changes: format.is_some_and(|f| f.gives_changes()),
             partitions: 1,
         })
     }

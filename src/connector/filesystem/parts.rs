@@ -95,7 +95,7 @@ impl FolderSink {
         let host = spec.host.clone();
         host.files.create_dir(&root).map_err(|e| open_error(&host, &root, &e))?;
         let extension = match format.name() {
-            "json" | "debezium-json" => "jsonl",
+            "json" | "debezium-json" | "upsert-json" => "jsonl",
             "text" | "changelog" | "table" => "txt",
             name => name,
         };

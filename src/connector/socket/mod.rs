@@ -109,6 +109,7 @@ impl Connector for Socket {
             readable: true,
             writable: true,
             accepts_changes: format_or_json(&spec.options)?.holds_changes(),
+            gives_changes: format.is_some_and(|f| f.gives_changes()),
             partitions: 1,
         })
     }

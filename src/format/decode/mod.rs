@@ -1,6 +1,7 @@
 //! Decoders: each parses a record straight into the columns of the projection, and takes a bad record back out of them.
 
 pub(super) mod access_log;
+pub(super) mod changes;
 mod column;
 pub(super) mod csv;
 pub(super) mod json;

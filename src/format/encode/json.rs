@@ -1,6 +1,7 @@
 //! JSON lines: an object per row, keys as they are spelled in files, every NULL written out.
 //!
-//! A row of a changing relation begins with the key `op`: `+I`, `-U`, `+U` or `-D` (`__op` where the row has a column `op`).
+//! A row of a changing relation begins with the key `op`: `+I`, `-U`, `+U` or `-D` (`__op` where the row has a column `op`). As
+//! `upsert-json` every row has one, and the old rows of updates are left out.
 
 use arrow::datatypes::{Fields, SchemaRef};
 
@@ -15,20 +16,29 @@ pub(super) struct JsonEncoder {
     keys: Vec<Vec<u8>>,
     op: &'static [u8],
     key: Option<Vec<usize>>,
+    /// Only what readers by key need: the new row of an update, which every row has an `op` beside.
+    upsert: bool,
 }
 
 impl JsonEncoder {
     pub(super) fn new(schema: &SchemaRef, key: Option<Vec<usize>>) -> Self {
         let taken = schema.fields().iter().any(|field| spelling(field) == "op");
-        Self { keys: keys(schema.fields()), op: if taken { b"\"__op\":\"" } else { b"\"op\":\"" }, key }
+        Self { keys: keys(schema.fields()), op: if taken { b"\"__op\":\"" } else { b"\"op\":\"" }, key, upsert: false }
+    }
+
+    pub(super) fn upsert(schema: &SchemaRef, key: Option<Vec<usize>>) -> Self {
+        Self { upsert: true, ..Self::new(schema, key) }
     }
 }
 
 impl Encoder for JsonEncoder {
     fn encode(&mut self, change: &Change, out: &mut Vec<u8>) -> Result<()> {
         let cells = Cells::of_columns(change.batch.columns())?;
-        let changing = change.weights.is_some();
+        let changing = change.weights.is_some() || self.upsert;
         moves::each(change, self.key.as_deref(), |op, row| {
+            if self.upsert && op == moves::Op::UpdateBefore {
+                return Ok(());
+            }
             out.push(b'{');
             if changing {
                 out.extend_from_slice(self.op);

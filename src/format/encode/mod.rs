@@ -22,6 +22,7 @@ pub(super) fn encoder(spec: &FormatSpec, schema: &SchemaRef, key: Option<&[usize
     let key = key.map(<[usize]>::to_vec);
     Ok(match spec.kind {
         Kind::Json => Box::new(json::JsonEncoder::new(schema, key)),
+        Kind::Upsert => Box::new(json::JsonEncoder::upsert(schema, key)),
         Kind::Debezium => Box::new(debezium::DebeziumEncoder::new(schema, key)),
         Kind::Csv => Box::new(csv::CsvEncoder::new(schema, spec.csv.clone())),
         Kind::Changelog => Box::new(changelog::ChangelogEncoder::new(key)),

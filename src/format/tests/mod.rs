@@ -1,6 +1,7 @@
 //! Tests of the formats as a whole: bytes in, batches and bytes out.
 
 mod bad_data;
+mod changes;
 mod encoders;
 mod files;
 mod inference;
