@@ -71,7 +71,8 @@
 //! 5. [`exec::Query::new`] lowers it to a physical DataFusion plan. All of this happens once.
 //! 6. [`Engine::run`](engine::Engine::run) calls [`Driver::step`](runtime::Driver::step) for every interval, or the embedder
 //!    calls [`Engine::step`](engine::Engine::step). A step *polls*: each [`Source`](connector::Source) is read on a thread
-//!    of its own into a bounded queue, and the driver takes what is there, up to a bound.
+//!    of its own into a bounded queue (of a large input several threads decode blocks, which come out in order), and the driver
+//!    takes what is there, up to a bound.
 //! 7. It *seals* the interval: every row gets its row watermark from its partition's [`PartitionClock`](time::PartitionClock),
 //!    and the watermarks of the sources move. Rows and watermarks together are an [`IntervalInput`](exec::IntervalInput).
 //! 8. It *runs* the same physical plan over those rows with [`exec::Query::run`]. Operators find their

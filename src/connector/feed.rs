@@ -91,6 +91,19 @@ impl Feed {
             let idle = |s: &mut State| s.events.is_empty() && s.ended.is_none() && !s.stopped;
             state = self.arrived.wait_timeout_while(state, wait, idle).unwrap_or_else(PoisonError::into_inner).0;
         }
+        let taken = self.pop(&mut state, bytes);
+        match &state.ended {
+            Some(end) if taken.is_empty() => end.clone().map(|()| None),
+            _ => Ok(Some(taken)),
+        }
+    }
+
+    /// Takes what is there, up to about `bytes` of it, and does not ask whether that is all.
+    pub(super) fn take_ready(&self, bytes: usize) -> Vec<Event> {
+        self.pop(&mut self.lock(), bytes)
+    }
+
+    fn pop(&self, state: &mut State, bytes: usize) -> Vec<Event> {
         let mut taken = Vec::new();
         let mut size = 0;
         while size < bytes
@@ -101,10 +114,7 @@ impl Feed {
         }
         state.bytes -= size;
         self.room.notify_all();
-        match &state.ended {
-            Some(end) if taken.is_empty() => end.clone().map(|()| None),
-            _ => Ok(Some(taken)),
-        }
+        taken
     }
 
     /// Says that no more will come.

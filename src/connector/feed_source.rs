@@ -157,26 +157,13 @@ impl FeedSource {
 
     /// Takes the next run of bytes of one peer; who it was.
     fn next_peer(&mut self) -> Option<u64> {
-        if let Some(peer) = self.more.take() {
-            return Some(peer);
-        }
-        let peer = match self.primed.held.pop_front()? {
-            Event::Open(id, origin) => {
-                let reader = RecordReader::new(self.shape.clone(), origin, None);
-                self.peers.insert(id, Peer { reader, closed: false });
-                id
-            }
-            Event::Bytes(id, bytes) => {
-                self.feed(id, &bytes);
-                id
-            }
-            Event::Close(id) => {
-                self.close(id);
-                id
-            }
+        let peer = match self.more.take() {
+            Some(peer) => peer,
+            None => self.first_peer()?,
         };
         // What follows from the same peer is decoded with it.
-        while self.peers.get(&peer).is_some_and(|p| p.reader.pending() < BLOCK_BYTES) {
+        let rows_max = self.batch_rows_max;
+        while self.peers.get_mut(&peer).is_some_and(|p| p.reader.has_room(rows_max)) {
             match self.primed.held.front() {
                 Some(Event::Bytes(id, _)) if *id == peer => {
                     if let Some(Event::Bytes(id, bytes)) = self.primed.held.pop_front() {
@@ -191,6 +178,25 @@ impl FeedSource {
             }
         }
         Some(peer)
+    }
+
+    /// Takes the next event; who it was.
+    fn first_peer(&mut self) -> Option<u64> {
+        Some(match self.primed.held.pop_front()? {
+            Event::Open(id, origin) => {
+                let reader = RecordReader::new(self.shape.clone(), origin, None);
+                self.peers.insert(id, Peer { reader, closed: false });
+                id
+            }
+            Event::Bytes(id, bytes) => {
+                self.feed(id, &bytes);
+                id
+            }
+            Event::Close(id) => {
+                self.close(id);
+                id
+            }
+        })
     }
 
     fn feed(&mut self, id: u64, bytes: &[u8]) {
@@ -210,11 +216,16 @@ impl FeedSource {
         let mut batches: Vec<RecordBatch> = Vec::new();
         let mut bad = Vec::new();
         let (mut rows, mut records, mut bytes) = (0, 0, 0);
+        // Small pieces are put together; two large ones would only be copied.
         while rows < self.batch_rows_max
-            && bytes < BLOCK_BYTES as u64
+            && bytes < BLOCK_BYTES as u64 / 2
             && let Some(id) = self.next_peer()
         {
             let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if !batches.is_empty() && peer.reader.is_ahead() {
+                self.more = Some(id);
+                break;
+            }
             match peer.reader.next(self.batch_rows_max - rows, peer.closed)? {
                 Some(found) => {
                     rows += found.batch.num_rows();
@@ -246,6 +257,10 @@ impl FeedSource {
 
 impl Source for FeedSource {
     fn read(&mut self, wait: Duration) -> Result<Read> {
+        // Before rows are waited for: so that threads that decode have work meanwhile.
+        if self.more.is_some() && self.primed.held.is_empty() {
+            self.primed.held.extend(self.primed.feed.take_ready(BLOCK_BYTES));
+        }
         if let Some(batch) = self.decode()? {
             return Ok(Read::Batch(batch));
         }

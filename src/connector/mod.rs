@@ -4,6 +4,7 @@
 //! changed and publishes it once the interval is decided, so that the same interval twice is once. A [`Connector`] makes
 //! both from the options of a `CREATE TABLE`. Knows nothing about plans and state.
 
+mod ahead;
 mod backoff;
 mod blackhole;
 mod columns;

@@ -1,12 +1,14 @@
 //! Bytes of one origin on their way to rows: their format told, cut into blocks of whole records, decoded.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::ahead::Ahead;
 use crate::error::{Error, Result};
-use crate::format::{BadRecord, Decoder, FormatSpec, Records, infer};
+use crate::format::{BadRecord, Decoded, Decoder, FormatSpec, Records, infer};
 use crate::settings::{Options, Settings};
 
 /// Bytes read at once, and at most decoded at once.
@@ -39,7 +41,8 @@ impl Shape {
 
     fn start(&self, format: &FormatSpec, origin: Arc<str>) -> Result<Known> {
         let decoder = format.decoder(&self.schema, &self.projection)?;
-        Ok(Known { records: Records::new(format, origin, self.record_bytes_max), decoder })
+        let records = Records::new(format, origin, self.record_bytes_max);
+        Ok(Known { records, decoder, is_warm: false, ahead: None, taken: (0, 1) })
     }
 }
 
@@ -56,6 +59,16 @@ pub(super) struct Rows {
     pub(super) bad: Vec<BadRecord>,
 }
 
+impl Rows {
+    /// What came of a block that takes `bytes` of the input and whose first record has the number `first`; `bad` is a record
+    /// that was too long to be in it.
+    pub(super) fn new(decoded: Decoded, bad: Option<BadRecord>, first: u64, bytes: u64) -> Self {
+        let records = decoded.records + u64::from(bad.is_some());
+        let bad = decoded.bad.into_iter().chain(bad).collect();
+        Self { batch: decoded.batch, first, records, bytes, bad }
+    }
+}
+
 /// Turns the bytes of one origin into rows.
 pub(super) struct RecordReader {
     shape: Shape,
@@ -70,6 +83,12 @@ pub(super) struct RecordReader {
 struct Known {
     records: Records,
     decoder: Box<dyn Decoder>,
+    /// The decoder has seen a block, and so what its records look like.
+    is_warm: bool,
+    /// Threads that decode the blocks behind it, once there is enough to do for them.
+    ahead: Option<Ahead>,
+    /// Offset and number of the record behind the rows that were taken from those.
+    taken: (u64, u64),
 }
 
 impl RecordReader {
@@ -102,9 +121,9 @@ impl RecordReader {
         Ok(())
     }
 
-    /// Where the next record begins, and its number.
+    /// Where the record behind the last rows begins, and its number.
     pub(super) fn position(&self) -> (u64, u64) {
-        self.known.as_ref().map_or((0, 1), |k| k.records.position())
+        self.known.as_ref().map_or((0, 1), Known::position)
     }
 
     /// Bytes held that are not decoded yet.
@@ -126,6 +145,35 @@ impl RecordReader {
         }
     }
 
+    /// Reads a block from a reader; true at its end.
+    ///
+    /// # Errors
+    /// What the reader reports.
+    pub(super) fn fill(&mut self, reader: &mut dyn Read) -> io::Result<bool> {
+        let read = match &mut self.known {
+            Some(known) => known.records.fill(reader, BLOCK_BYTES)?,
+            None => reader.take(BLOCK_BYTES as u64).read_to_end(&mut self.unknown)?,
+        };
+        Ok(read < BLOCK_BYTES)
+    }
+
+    /// Whether more bytes are of use before the next rows are taken. Whole blocks that are held begin to be decoded.
+    pub(super) fn has_room(&mut self, rows_max: usize) -> bool {
+        let Some(known) = &mut self.known else { return self.unknown.len() < BLOCK_BYTES };
+        known.give(rows_max);
+        known.records.buffered() < BLOCK_BYTES && known.ahead.as_ref().is_none_or(Ahead::has_room)
+    }
+
+    /// Whether threads are at work on the next rows.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.known.as_ref().and_then(|known| known.ahead.as_ref()).is_some_and(Ahead::is_busy)
+    }
+
+    /// Whether more bytes are needed to keep threads at work.
+    pub(super) fn is_short(&mut self, rows_max: usize) -> bool {
+        self.has_room(rows_max) && self.known.as_ref().is_some_and(|known| known.ahead.is_some())
+    }
+
     /// The next rows, at most `rows_max`. `None` when no whole record is held; at the end of the origin what is left is one.
     ///
     /// # Errors
@@ -134,19 +182,10 @@ impl RecordReader {
         if self.known.is_none() && !self.look(end)? {
             return Ok(None);
         }
-        let Some(Known { records, decoder }) = &mut self.known else { return Ok(None) };
-        if end {
-            records.finish();
+        match &mut self.known {
+            Some(known) => known.next(rows_max, end),
+            None => Ok(None),
         }
-        let (before, _) = records.position();
-        let Some(block) = records.next_block(BLOCK_BYTES, rows_max) else { return Ok(None) };
-        let (first, bytes) = (block.place.record, block.end_offset - before);
-        let mut decoded = decoder.decode(block.bytes, &block.place)?;
-        if let Some(bad) = block.bad {
-            decoded.records += 1;
-            decoded.bad.push(bad);
-        }
-        Ok(Some(Rows { batch: decoded.batch, first, records: decoded.records, bytes, bad: decoded.bad }))
     }
 
     /// Sets the decoder up; an unknown format is told from the first bytes once there are enough of them.
@@ -169,6 +208,47 @@ impl RecordReader {
             Some(format) => Ok(format.clone()),
             None => tell_format(&self.shape.schema, self.path.as_deref(), sample),
         }
+    }
+}
+
+impl Known {
+    fn position(&self) -> (u64, u64) {
+        if self.ahead.as_ref().is_some_and(Ahead::is_busy) { self.taken } else { self.records.position() }
+    }
+
+    /// Gives the threads what there is for them: only blocks that are about as large as they may be.
+    fn give(&mut self, rows_max: usize) {
+        while self.is_warm && self.records.buffered() >= BLOCK_BYTES / 2 {
+            if self.ahead.is_none() {
+                self.ahead = Ahead::start(self.decoder.as_ref());
+            }
+            let behind = self.position();
+            let Some(ahead) = self.ahead.as_mut().filter(|ahead| ahead.has_room()) else { return };
+            let (before, _) = self.records.position();
+            let Some(block) = self.records.next_owned(BLOCK_BYTES, rows_max) else { return };
+            let bytes = block.end_offset - before;
+            self.taken = behind;
+            ahead.give(block, bytes);
+        }
+    }
+
+    fn next(&mut self, rows_max: usize, end: bool) -> Result<Option<Rows>> {
+        if end {
+            self.records.finish();
+        }
+        self.give(rows_max);
+        if let Some(ahead) = &mut self.ahead
+            && let Some((rows, place)) = ahead.take()?
+        {
+            self.taken = place;
+            return Ok(Some(rows));
+        }
+        let (before, _) = self.records.position();
+        let Some(block) = self.records.next_block(BLOCK_BYTES, rows_max) else { return Ok(None) };
+        let (first, bytes) = (block.place.record, block.end_offset - before);
+        let decoded = self.decoder.decode(block.bytes, &block.place)?;
+        self.is_warm = true;
+        Ok(Some(Rows::new(decoded, block.bad, first, bytes)))
     }
 }
 
@@ -206,4 +286,95 @@ pub(super) fn sample(bytes: &[u8], end: bool) -> &[u8] {
     }
     let bytes = &bytes[..bytes.len().min(SAMPLE_BYTES)];
     memchr::memrchr(b'\n', bytes).map_or(bytes, |newline| &bytes[..=newline])
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::compute::concat_batches;
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    const ROWS_MAX: usize = 10_000;
+
+    fn reader(record_bytes_max: usize) -> RecordReader {
+        let schema = Arc::new(Schema::new(vec![
+            Field::new("n", DataType::Int64, true),
+            Field::new("text", DataType::Utf8, true),
+        ]));
+        let settings = Settings { record_bytes_max, ..Settings::default() };
+        let shape = Shape::new(schema, &[0, 1], Some(named("json").unwrap()), &settings);
+        RecordReader::new(shape, "test", None)
+    }
+
+    /// Several blocks of lines, some of them bad, one of them too long.
+    fn input() -> Vec<u8> {
+        let mut text = Vec::new();
+        for n in 0..60_000 {
+            match n % 7919 {
+                5 => text.extend_from_slice(b"{\"n\":\n"),
+                6 => text.extend_from_slice(b"\n"),
+                7 => text.extend_from_slice(format!("{{\"text\":\"{}\"}}\n", "long".repeat(1000)).as_bytes()),
+                _ => text.extend_from_slice(format!("{{\"n\":{n},\"text\":\"{}\"}}\n", "x".repeat(n % 100)).as_bytes()),
+            }
+        }
+        text
+    }
+
+    /// What a reader makes of an input: its rows, its bad records, and the place behind each batch.
+    fn read(mut reader: RecordReader, mut input: &[u8]) -> (RecordBatch, Vec<BadRecord>, Vec<(u64, u64)>, bool) {
+        let (mut batches, mut bad, mut places, mut ahead) = (Vec::new(), Vec::new(), vec![reader.position()], false);
+        let mut end = false;
+        loop {
+            while !end && reader.is_short(ROWS_MAX) {
+                end = reader.fill(&mut input).unwrap();
+            }
+            if let Some(rows) = reader.next(ROWS_MAX, end).unwrap() {
+                ahead |= reader.is_ahead();
+                assert!(rows.batch.num_rows() <= ROWS_MAX);
+                let (before, after) = (*places.last().unwrap(), reader.position());
+                assert_eq!((before.0 + rows.bytes, before.1), (after.0, rows.first));
+                places.push(after);
+                batches.push(rows.batch);
+                bad.extend(rows.bad);
+            } else if end {
+                return (concat_batches(&batches[0].schema(), &batches).unwrap(), bad, places, ahead);
+            } else {
+                end = reader.fill(&mut input).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_decoded_side_by_side_come_out_in_order() {
+        let input = input();
+        // A line at a time: nothing piles up, so nothing is handed to threads.
+        let mut serial = reader(2000);
+        let (mut batches, mut bads) = (Vec::new(), Vec::new());
+        for line in input.split_inclusive(|b| *b == b'\n') {
+            serial.extend(line);
+            while let Some(rows) = serial.next(ROWS_MAX, false).unwrap() {
+                batches.push(rows.batch);
+                bads.extend(rows.bad);
+            }
+        }
+        let expected = concat_batches(&batches[0].schema(), &batches).unwrap();
+        let (batch, bad, places, ahead) = read(reader(2000), &input);
+        assert!(ahead || std::thread::available_parallelism().unwrap().get() == 1, "threads were at work");
+        assert_eq!(bad, bads);
+        assert_eq!(batch, expected);
+        assert!(bad.len() > 10 && places.len() > 5);
+        // From each place on, the rest.
+        for (offset, record) in places {
+            let mut again = reader(2000);
+            again.resume(offset, record, &input[..1000]).unwrap();
+            let rest = &input[offset as usize..];
+            if rest.is_empty() {
+                continue;
+            }
+            let (batch, bad, ..) = read(again, rest);
+            assert_eq!(batch, expected.slice(expected.num_rows() - batch.num_rows(), batch.num_rows()));
+            assert_eq!(bad, bads[bads.len() - bad.len()..]);
+        }
+    }
 }

@@ -152,17 +152,15 @@ fn civil_from_days(days: i64) -> (i64, u32, u32) {
 /// Writes a date.
 pub(super) fn write_date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil_from_days(days);
+    let ([m, n], [d, e]) = (digits_of(month), digits_of(day));
     if (0..=9999).contains(&year) {
-        push2(out, (year / 100) as u32);
-        push2(out, (year % 100) as u32);
+        let ([a, b], [c, y]) = (digits_of((year / 100) as u32), digits_of((year % 100) as u32));
+        out.extend_from_slice(&[a, b, c, y, b'-', m, n, b'-', d, e]);
     } else {
         // ISO 8601's form for other years; Arrow's parser reads it too.
         out.extend_from_slice(format!("{year:+05}").as_bytes());
+        out.extend_from_slice(&[b'-', m, n, b'-', d, e]);
     }
-    out.push(b'-');
-    push2(out, month);
-    out.push(b'-');
-    push2(out, day);
 }
 
 /// Writes a timestamp; `separator` stands between date and time.
@@ -178,11 +176,9 @@ pub(super) fn write_timestamp(out: &mut Vec<u8>, value: i64, unit: TimeUnit, sep
 /// Writes a time of day: seconds and nanoseconds of the second.
 pub(super) fn write_time(out: &mut Vec<u8>, second_of_day: i64, nanos: u32) {
     let second_of_day = second_of_day as u32;
-    push2(out, second_of_day / 3600);
-    out.push(b':');
-    push2(out, second_of_day / 60 % 60);
-    out.push(b':');
-    push2(out, second_of_day % 60);
+    let ([h, i], [m, n]) = (digits_of(second_of_day / 3600), digits_of(second_of_day / 60 % 60));
+    let [s, t] = digits_of(second_of_day % 60);
+    out.extend_from_slice(&[h, i, b':', m, n, b':', s, t]);
     let (value, digits) = match nanos {
         0 => return,
         n if n % 1_000_000 == 0 => (n / 1_000_000, 3),
@@ -195,9 +191,8 @@ pub(super) fn write_time(out: &mut Vec<u8>, second_of_day: i64, nanos: u32) {
     }
 }
 
-fn push2(out: &mut Vec<u8>, value: u32) {
-    out.push(b'0' + (value / 10) as u8);
-    out.push(b'0' + (value % 10) as u8);
+fn digits_of(value: u32) -> [u8; 2] {
+    [b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]
 }
 
 #[cfg(test)]

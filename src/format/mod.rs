@@ -33,7 +33,7 @@ pub use columnar::{ColumnarReader, infer_columnar};
 pub use compress::{Compressor, decompress};
 pub use encode::{Op, each_move};
 pub use infer::{Inferred, infer};
-pub use records::{Block, Records};
+pub use records::{Block, OwnedBlock, Records};
 pub use spec::{FormatSpec, on_error};
 
 /// Key of the field metadata that holds the name as it is spelled in files, when the SQL name is folded.
@@ -117,6 +117,12 @@ pub trait Decoder: Send {
     fn header(&mut self, record: &[u8]) -> Result<()> {
         let _ = record;
         Ok(())
+    }
+
+    /// Another decoder for the same input, knowing what this one has learned from its first record, so that blocks further on
+    /// can be decoded side by side. `None` while it has not learned yet, or when blocks must come to one decoder in order.
+    fn fork(&self) -> Option<Box<dyn Decoder>> {
+        None
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every source of bytes (file, standard input, socket) feeds one of these and takes blocks of whole records out of it:
 //!
 //! ```text
-//! records.fill(&mut reader)?            or  records.push(bytes);   and at the end of the input  records.finish();
+//! records.fill(&mut reader, bytes)?     or  records.push(bytes);   and at the end of the input  records.finish();
 //! while let Some(block) = records.next_block(bytes_max, records_max) {
 //!     decoder.decode(block.bytes, &block.place)?;  block.bad;      position = (block.end_offset, block.end_record)
 //! }
@@ -14,14 +14,17 @@
 //! breaks the bound (or the input ends) within quotes, only its first line is bad, and reading goes on with the next line.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::sync::Arc;
+
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::decode::{BAD_BYTES, bad};
 use super::framing::{Framing, Search};
 use super::{BadRecord, Decoded, Decoder, FormatSpec, Place};
 use crate::error::Result;
 
-/// How much [`Records::fill`] reads at once.
+/// The least by which the buffer grows.
 const CHUNK: usize = 64 << 10;
 
 /// Cuts a stream of bytes into blocks of whole records.
@@ -63,6 +66,28 @@ pub struct Block<'a> {
     pub end_offset: u64,
     /// Number of the record that follows the block.
     pub end_record: u64,
+}
+
+/// A block with the bytes it is made of, to be decoded elsewhere.
+#[derive(Debug)]
+pub struct OwnedBlock {
+    buffer: Vec<u8>,
+    range: Range<usize>,
+    /// The place of its first record.
+    pub place: Place,
+    /// As in [`Block`].
+    pub bad: Option<BadRecord>,
+    /// As in [`Block`].
+    pub end_offset: u64,
+    /// As in [`Block`].
+    pub end_record: u64,
+}
+
+impl OwnedBlock {
+    /// The records.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.range.clone()).unwrap_or_default()
+    }
 }
 
 impl Records {
@@ -110,17 +135,15 @@ impl Records {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Reads once, at most 64 KiB; how many bytes came (0: the reader is at its end, and [`Records::finish`] is due).
+    /// Reads up to `bytes`, for as long as they take to come; how many came (fewer: the reader is at its end, and
+    /// [`Records::finish`] is due).
     ///
     /// # Errors
     /// What the reader reports; nothing is lost then.
-    pub fn fill(&mut self, reader: &mut dyn Read) -> io::Result<usize> {
-        self.make_room(CHUNK);
-        let filled = self.buffer.len();
-        self.buffer.resize(filled + CHUNK, 0);
-        let read = reader.read(&mut self.buffer[filled..]);
-        self.buffer.truncate(filled + read.as_ref().map_or(0, |n| *n));
-        read
+    pub fn fill(&mut self, reader: &mut dyn Read, bytes: usize) -> io::Result<usize> {
+        // One more, so that the end of the bytes asked for is no reason to grow.
+        self.make_room(bytes + 1);
+        reader.take(bytes as u64).read_to_end(&mut self.buffer)
     }
 
     /// The input has ended: the last record counts though it lacks its end.
@@ -138,8 +161,15 @@ impl Records {
             bad = Some(self.drop_on()?);
             return Some(self.block(self.start, place, bad));
         }
+        let records_max = records_max.max(1);
         let mut taken = 0;
-        while self.start < self.buffer.len() && taken < records_max.max(1) {
+        while taken < records_max {
+            match self.cut(bytes_max.saturating_sub(self.start - from), records_max - taken) {
+                0 => break,
+                records => taken += records,
+            }
+        }
+        while self.start < self.buffer.len() && taken < records_max {
             let rest = &self.buffer[self.start..];
             let before = self.search;
             let end = match self.framing.end(rest, &mut self.search) {
@@ -169,6 +199,24 @@ impl Records {
         (taken > 0 || bad.is_some()).then(|| self.block(from, place, bad))
     }
 
+    /// The next block with its bytes, for another thread.
+    pub fn next_owned(&mut self, bytes_max: usize, records_max: usize) -> Option<OwnedBlock> {
+        let from = self.start;
+        let Block { bytes, place, bad, end_offset, end_record } = self.next_block(bytes_max, records_max)?;
+        let length = bytes.len();
+        let tail = self.buffer.len() - self.start;
+        // Mostly the block is all there is but the beginning of one record: then that is moved, and not the block.
+        let (buffer, range) = if tail < length {
+            let mut rest = Vec::with_capacity(self.buffer.capacity());
+            rest.extend_from_slice(&self.buffer[self.start..]);
+            self.start = 0;
+            (std::mem::replace(&mut self.buffer, rest), from..from + length)
+        } else {
+            (self.buffer[from..from + length].to_vec(), 0..length)
+        };
+        Some(OwnedBlock { buffer, range, place, bad, end_offset, end_record })
+    }
+
     /// Takes the next block and decodes it; `None`: push more.
     ///
     /// # Errors
@@ -181,6 +229,31 @@ impl Records {
             decoded.bad.push(bad);
         }
         Ok(Some(decoded))
+    }
+
+    /// Cuts whole records off at once, where each line is one and none can be too long; how many.
+    fn cut(&mut self, bytes_max: usize, records_max: usize) -> usize {
+        let rest = &self.buffer[self.start..];
+        let mut window = &rest[..rest.len().min(bytes_max).min(self.record_bytes_max)];
+        if let Framing::Csv { quote, .. } = self.framing {
+            // Up to the first quote there is none that could hide a newline.
+            if self.search.is_quoted() {
+                return 0;
+            }
+            window = memchr(quote, window).map_or(window, |first| &window[..first]);
+        }
+        let Some(last) = memrchr(b'\n', window) else { return 0 };
+        let mut end = last + 1;
+        let mut records = memchr_iter(b'\n', &window[..end]).count();
+        if records > records_max {
+            records = records_max;
+            end = memchr_iter(b'\n', window).nth(records_max - 1).map_or(end, |newline| newline + 1);
+        }
+        self.start += end;
+        self.offset += end as u64;
+        self.record += records as u64;
+        self.search = Search::default();
+        records
     }
 
     fn block(&self, from: usize, place: Place, bad: Option<BadRecord>) -> Block<'_> {

@@ -9,11 +9,11 @@ use std::io::{self, Read as IoRead, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::input::{Found, Mark, Print, Reading, found, is_compressed, not_the_same, read_block};
+use super::input::{Found, Mark, Print, Reading, found, is_compressed, not_the_same};
 use super::listing::Listing;
 use super::{Mode, open_error, read_error};
 use crate::connector::columns::Facts;
-use crate::connector::records::{RecordReader, SAMPLE_BYTES};
+use crate::connector::records::{BLOCK_BYTES, RecordReader, SAMPLE_BYTES};
 use crate::connector::{Position, Read, Source};
 use crate::error::{Error, Result};
 use crate::host::{FileMeta, ReadFile};
@@ -193,7 +193,8 @@ impl Followed {
         self.modified = meta.modified;
         (self.facts.size, self.facts.modified) = (meta.size, meta.modified);
         self.file.seek(SeekFrom::Start(self.read))?;
-        read_block(self.file.as_mut(), &mut self.buffer)?;
+        self.buffer.clear();
+        (&mut self.file).take(BLOCK_BYTES as u64).read_to_end(&mut self.buffer)?;
         if self.buffer.is_empty() {
             self.look_for_another(reading, path);
             return Ok(self.over);

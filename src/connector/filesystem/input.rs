@@ -9,7 +9,7 @@ use super::options::FileOptions;
 use super::partition::partitions_of;
 use super::{open_error, read_error};
 use crate::connector::columns::{Columns, Facts};
-use crate::connector::records::{BLOCK_BYTES, RecordReader, Rows, SAMPLE_BYTES, Shape, sample, tell_format};
+use crate::connector::records::{RecordReader, Rows, SAMPLE_BYTES, Shape, sample, tell_format};
 use crate::connector::{Position, SourceBatch};
 use crate::error::{Error, Result};
 use crate::format::{BadRecord, ColumnarReader, FormatSpec, decompress};
@@ -118,7 +118,7 @@ pub(super) struct Input {
 }
 
 enum Body {
-    Records { bytes: Box<dyn Read + Send>, reader: Box<RecordReader>, buffer: Vec<u8>, end: bool },
+    Records { bytes: Box<dyn Read + Send>, reader: Box<RecordReader>, end: bool },
     Columns { batches: ColumnarReader, skip: u64 },
 }
 
@@ -158,7 +158,7 @@ impl Input {
                 let mut reader = Box::new(reading.records(path, format));
                 reader.resume(offset, record, &head)?;
                 let bytes = skip_to(file, offset, &raw).map_err(failed)?;
-                Body::Records { bytes, reader, buffer: Vec::new(), end: false }
+                Body::Records { bytes, reader, end: false }
             }
         };
         let mark = Mark { path: path.to_owned(), id: meta.id, print: Print::of(&raw, u64::MAX), offset, record };
@@ -173,7 +173,10 @@ impl Input {
         let rows_max = reading.settings.batch_rows_max.max(1);
         let path = &self.mark.path;
         match &mut self.body {
-            Body::Records { bytes, reader, buffer, end } => loop {
+            Body::Records { bytes, reader, end } => loop {
+                while !*end && reader.is_short(rows_max) {
+                    *end = reader.fill(bytes.as_mut()).map_err(|e| read_error(path, &e))?;
+                }
                 if let Some(rows) = reader.next(rows_max, *end)? {
                     (self.mark.offset, self.mark.record) = reader.position();
                     return found(reading, &self.facts, rows).map(Some);
@@ -181,8 +184,7 @@ impl Input {
                 if *end {
                     return Ok(None);
                 }
-                *end = read_block(bytes.as_mut(), buffer).map_err(|e| read_error(path, &e))?;
-                reader.extend(buffer);
+                *end = reader.fill(bytes.as_mut()).map_err(|e| read_error(path, &e))?;
             },
             Body::Columns { batches, skip } => loop {
                 let Some(batch) = batches.next() else { return Ok(None) };
@@ -232,13 +234,6 @@ pub(super) fn found(reading: &Reading, facts: &Facts, rows: Rows) -> Result<Foun
 pub(super) fn not_the_same(path: &Path) -> Error {
     Error::data(format!("'{}' is no longer the file that was read before: it begins differently", path.display()))
         .help("put the old file back, or start the query anew")
-}
-
-/// Reads a block; true at the end of the file.
-pub(super) fn read_block(reader: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Result<bool> {
-    buffer.clear();
-    let read = Read::take(reader, BLOCK_BYTES as u64).read_to_end(buffer)?;
-    Ok(read < BLOCK_BYTES)
 }
 
 /// The bytes of a file, decompressed, from an offset on.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
-use super::json::{is_blank, lines};
+use super::lines::{is_blank, lines};
 use super::row::Rows;
-use super::{Reason, bad, shown};
+use super::{Reason, bad, not_text, shown};
 use crate::error::{Error, Result, nearest};
 use crate::format::instant::{Instant, parse_timestamp};
 use crate::format::{Decoded, Decoder, Place, spelling};
@@ -59,9 +59,9 @@ impl AccessLogDecoder {
 impl Decoder for AccessLogDecoder {
     fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
         let (mut records, mut bads) = (0, Vec::new());
-        for (number, line, _) in lines(block, place, is_blank) {
+        for (number, line) in lines(block, place, is_blank) {
             records += 1;
-            let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()));
+            let text = std::str::from_utf8(line).map_err(|e| not_text(e.valid_up_to()));
             let added = text.and_then(|text| {
                 let (parts, at) = parse(text)?;
                 self.rows.add(|row, _| {
@@ -80,6 +80,10 @@ impl Decoder for AccessLogDecoder {
             }
         }
         Ok(Decoded { batch: self.rows.finish()?, records, bad: bads })
+    }
+
+    fn fork(&self) -> Option<Box<dyn Decoder>> {
+        Some(Box::new(Self { rows: self.rows.fork().ok()?, parts: self.parts.clone() }))
     }
 }
 

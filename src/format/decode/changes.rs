@@ -12,7 +12,8 @@ use arrow::compute::{interleave, is_not_null};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 
-use super::json::{JsonDecoder, is_blank, lines};
+use super::json::JsonDecoder;
+use super::lines::{is_blank, lines};
 use super::{NumberUnit, Reason, bad, shown};
 use crate::change::WEIGHT_COLUMN;
 use crate::error::{Error, Result};
@@ -211,10 +212,8 @@ impl Decoder for ChangesDecoder {
         if !moves.bad.is_empty() {
             // The records that were read are those that are not bad already.
             let unread: HashSet<u64> = decoded.bad.iter().map(|b| b.place.record).collect();
-            let read: Vec<(u64, &[u8])> = lines(block, place, is_blank)
-                .filter(|(number, ..)| !unread.contains(number))
-                .map(|(number, line, _)| (number, line))
-                .collect();
+            let read: Vec<(u64, &[u8])> =
+                lines(block, place, is_blank).filter(|(number, _)| !unread.contains(number)).collect();
             for (record, reason) in &moves.bad {
                 if let Some((number, line)) = read.get(*record) {
                     decoded.bad.push(bad(place, *number, reason.clone(), line));

@@ -31,9 +31,9 @@ pub(crate) type NumberUnit = Option<TimeUnit>;
 /// A column in the making.
 pub(super) struct Column {
     pub(super) name: Arc<str>,
-    data_type: DataType,
+    pub(super) data_type: DataType,
     nullable: bool,
-    nulls: NullBufferBuilder,
+    pub(super) nulls: NullBufferBuilder,
     pub(super) values: Values,
 }
 

@@ -3,11 +3,16 @@
 //! With a header, columns are found by name (exactly, else without regard to case) and may come in any order; without one,
 //! by position. The header is the first record of an input: a decoder is made per input. Where reading starts further on,
 //! [`CsvDecoder::header`] is given that record.
+//!
+//! A record without quotes whose values have the plain form of their column's type is read in one pass, by [`CsvDecoder::quick`];
+//! any other is split into fields first.
 
 use arrow::datatypes::{DataType, Schema};
 
+use super::column::Values;
 use super::row::{Rows, Slot};
-use super::{NumberUnit, Reason, bad};
+use super::scan::{Minute, field_end};
+use super::{NumberUnit, Reason, bad, lines, not_text};
 use crate::error::{Error, Result};
 use crate::format::framing::{Framing, Search};
 use crate::format::spec::{CsvOptions, DELIMITERS};
@@ -25,10 +30,12 @@ pub(crate) struct CsvDecoder {
     columns: Columns,
     fields: Vec<Field>,
     scratch: String,
+    /// The last minute of each column.
+    minutes: Vec<Minute>,
 }
 
 /// Which field of a record is which column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Columns {
     /// The first record will tell.
     Unknown,
@@ -64,6 +71,7 @@ impl CsvDecoder {
             columns: Columns::Unknown,
             fields: Vec::new(),
             scratch: String::new(),
+            minutes: vec![Minute::default(); projection.len()],
         })
     }
 
@@ -142,9 +150,15 @@ impl Decoder for CsvDecoder {
         let (mut records, mut bads) = (0, Vec::new());
         let framing = self.framing;
         let all = std::str::from_utf8(block).ok();
-        let mut at = if place.record <= 1 && block.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let mut at = lines::skipped(block, place);
         let mut number = place.record;
         while at < block.len() {
+            if let Some(next) = all.and_then(|all| self.quick_record(all, at)) {
+                records += 1;
+                number += 1;
+                at = next;
+                continue;
+            }
             let end = framing.end(&block[at..], &mut Search::default()).map_or(block.len(), |end| at + end);
             let line = &block[at..end];
             let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -157,7 +171,7 @@ impl Decoder for CsvDecoder {
             }
             let text = match all {
                 Some(all) => all.get(from..from + line.len()).ok_or_else(|| "not UTF-8".to_owned()),
-                None => std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to())),
+                None => std::str::from_utf8(line).map_err(|e| not_text(e.valid_up_to())),
             };
             if let (Columns::Unknown, Ok(text)) = (&self.columns, &text) {
                 if this > 1 {
@@ -180,9 +194,102 @@ impl Decoder for CsvDecoder {
         let text = std::str::from_utf8(record).map_err(|_| Error::data("the CSV header is not UTF-8"))?;
         self.learn(text.trim_end_matches(['\r', '\n'])).map(|_| ())
     }
+
+    fn fork(&self) -> Option<Box<dyn Decoder>> {
+        if matches!(self.columns, Columns::Unknown) {
+            return None;
+        }
+        Some(Box::new(Self {
+            options: self.options.clone(),
+            framing: self.framing,
+            rows: self.rows.fork().ok()?,
+            names: self.names.clone(),
+            projection: self.projection.clone(),
+            columns: self.columns.clone(),
+            fields: Vec::new(),
+            scratch: String::new(),
+            minutes: self.minutes.clone(),
+        }))
+    }
 }
 
 impl CsvDecoder {
+    /// Takes the record at `at` in if it is a plain one; where the next one begins. Else nothing of it is appended.
+    #[inline]
+    fn quick_record(&mut self, all: &str, at: usize) -> Option<usize> {
+        let next = self.quick(all, at);
+        match next {
+            Some(_) => self.rows.count += 1,
+            None => self.rows.row.truncate(self.rows.count),
+        }
+        next
+    }
+
+    #[inline(always)]
+    fn quick(&mut self, all: &str, mut at: usize) -> Option<usize> {
+        let Columns::Known(slots) = &self.columns else { return None };
+        let (row, count, options) = (&mut self.rows.row, self.rows.count, &self.options);
+        let bytes = all.as_bytes();
+        let delimiter = options.delimiter;
+        let ends = |byte: u8| byte == delimiter || byte == b'\n' || byte == b'\r';
+        // An empty line is no record, not even one of one empty field.
+        if ends(*bytes.get(at)?) && bytes[at] != delimiter {
+            return None;
+        }
+        let (mut given, mut end) = (0, at);
+        for (index, slot) in slots.iter().enumerate() {
+            if index > 0 {
+                if bytes.get(end) != Some(&delimiter) {
+                    return None;
+                }
+                at = end + 1;
+            }
+            end = match slot {
+                Slot::Unknown => field_end(bytes, at, delimiter, options.quote)?,
+                Slot::Exact(index) | Slot::Folded(index) => {
+                    given += 1;
+                    let column = row.columns.get_mut(*index)?;
+                    // Else two fields have the name of one column.
+                    if column.len() != count {
+                        return None;
+                    }
+                    let quick = match &column.values {
+                        // A word for NULL may look like any value.
+                        Values::Text(..) => None,
+                        _ if options.null.is_some() => None,
+                        // A bare number is one in any unit, but `append_text` knows which.
+                        Values::Timestamp(..) => column.quick_instant(self.minutes.get_mut(*index)?, bytes, at, ends),
+                        _ => column.quick_number(bytes, at, ends),
+                    };
+                    match quick {
+                        Some(end) => end,
+                        None => {
+                            let end = field_end(bytes, at, delimiter, options.quote)?;
+                            let text = all.get(at..end)?;
+                            if options.is_null(text, false, column.is_text()) {
+                                column.append_null().ok()?;
+                            } else if column.is_text() {
+                                column.quick_text(text)?;
+                            } else {
+                                column.append_text(text).ok()?;
+                            }
+                            end
+                        }
+                    }
+                }
+            };
+        }
+        let next = match bytes.get(end..)? {
+            [b'\n', ..] => end + 1,
+            [b'\r', b'\n', ..] => end + 2,
+            _ => return None,
+        };
+        if given < row.columns.len() {
+            row.end(count).ok()?;
+        }
+        Some(next)
+    }
+
     fn add(&mut self, record: &str) -> Result<(), Reason> {
         split(record, &self.options, &mut self.fields);
         let Columns::Known(slots) = &self.columns else { return Err("no header".into()) };

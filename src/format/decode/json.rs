@@ -1,97 +1,117 @@
 //! JSON lines, parsed straight into columns.
 //!
 //! One pass, no tree: the type of the column decides how its value is read, and values of keys that no column wants are
-//! skipped (though checked: a record that is not JSON is bad whatever part of it the query reads). Keys come in the order of
-//! the last record as a rule, so that finding the column of a key is one comparison.
+//! skipped (though checked: a record that is not JSON is bad whatever part of it the query reads). A record that looks like
+//! those before it is read by the [`Guide`]; the parser here reads all the others, and says what is wrong with bad ones.
 //!
 //! A bad record leaves no trace in the columns and no state in the parser, so its neighbours come out whole.
 
 use arrow::datatypes::Schema;
-use memchr::memchr;
 
 use super::column::{Column, Values};
+use super::guide::Guide;
+use super::lines::{Run, is_blank, line, runs};
 use super::row::{Row, Rows};
-use super::{NumberUnit, Reason, bad, shown};
+use super::{NumberUnit, Reason, bad, not_text, shown};
 use crate::error::Result;
 use crate::format::{Decoded, Decoder, Place};
 
 /// How deep arrays and objects may nest in a record.
 const DEPTH_MAX: u32 = 64;
+/// How often the guide learns in a block: where every record is a surprise, learning would cost more than it wins.
+const LESSONS_MAX: u32 = 64;
 
 /// Decodes one JSON object per line.
 pub(crate) struct JsonDecoder {
     rows: Rows,
+    guide: Guide,
     scratch: String,
 }
 
 impl JsonDecoder {
     /// A decoder of the columns `projection`.
     pub(crate) fn new(schema: &Schema, projection: &[usize], numbers: NumberUnit) -> Result<Self> {
-        Ok(Self { rows: Rows::new(schema, projection, numbers)?, scratch: String::new() })
+        let rows = Rows::new(schema, projection, numbers)?;
+        Ok(Self { rows, guide: Guide::default(), scratch: String::new() })
     }
-}
 
-impl Decoder for JsonDecoder {
-    fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
+    /// One that never guesses, to hold the other against.
+    #[cfg(test)]
+    pub(crate) fn unguided(schema: &Schema, projection: &[usize], numbers: NumberUnit) -> Result<impl Decoder> {
+        struct Unguided(JsonDecoder);
+        impl Decoder for Unguided {
+            fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
+                self.0.decode_block(block, place, 0)
+            }
+        }
+        Self::new(schema, projection, numbers).map(Unguided)
+    }
+
+    fn decode_block(&mut self, block: &[u8], place: &Place, mut lessons: u32) -> Result<Decoded> {
         let (mut records, mut bads) = (0, Vec::new());
-        // Checked once for the whole block: only a block with a fault is looked at line by line.
-        let all = std::str::from_utf8(block).ok();
-        for (number, line, at) in lines(block, place, is_blank) {
-            records += 1;
-            let text = match all {
-                Some(all) => all.get(at..at + line.len()).ok_or_else(|| "not UTF-8".to_owned()),
-                None => std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to())),
+        let mut number = place.record;
+        for run in runs(block, place) {
+            let text = match run {
+                Run::Text(text) => text,
+                Run::NotText(line, valid) => {
+                    bads.push(bad(place, number, not_text(valid), line));
+                    records += 1;
+                    number += 1;
+                    continue;
+                }
             };
-            let scratch = &mut self.scratch;
-            let added = text.and_then(|text| {
-                self.rows.add(|row, count| {
-                    let mut parser = Parser { text, at: 0, scratch };
-                    parser.record(row, count)
-                })
-            });
-            if let Err(reason) = added {
-                bads.push(bad(place, number, reason, line));
+            let mut at = 0;
+            while at < text.len() {
+                let (row, count) = (&mut self.rows.row, self.rows.count);
+                if let Some(next) = self.guide.record(text, at, row, count, &mut self.scratch) {
+                    self.rows.count += 1;
+                    records += 1;
+                    number += 1;
+                    at = next;
+                    continue;
+                }
+                let (line, next) = line(text.as_bytes(), at);
+                if !is_blank(line) {
+                    records += 1;
+                    let scratch = &mut self.scratch;
+                    let added = self.rows.add(|row, count| {
+                        let text = text.get(at..at + line.len()).unwrap_or_default();
+                        Parser { text, at: 0, scratch }.record(row, count)
+                    });
+                    match added {
+                        Ok(()) if lessons > 0 => {
+                            lessons -= 1;
+                            self.guide.learn(self.rows.row.keys());
+                        }
+                        Ok(()) => {}
+                        Err(reason) => bads.push(bad(place, number, reason, line)),
+                    }
+                }
+                number += 1;
+                at = next;
             }
         }
         Ok(Decoded { batch: self.rows.finish()?, records, bad: bads })
     }
 }
 
-/// Whether a line is white space and so no record.
-pub(super) fn is_blank(line: &[u8]) -> bool {
-    line.iter().all(u8::is_ascii_whitespace)
+impl Decoder for JsonDecoder {
+    fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
+        self.decode_block(block, place, LESSONS_MAX)
+    }
+
+    fn fork(&self) -> Option<Box<dyn Decoder>> {
+        let rows = self.rows.fork().ok()?;
+        Some(Box::new(Self { rows, guide: self.guide.clone(), scratch: String::new() }))
+    }
 }
 
-/// The lines of a block that are not blank: number of the record, the line without its end, where it starts in the block.
-pub(super) fn lines<'a>(
-    block: &'a [u8],
-    place: &Place,
-    is_blank: fn(&[u8]) -> bool,
-) -> impl Iterator<Item = (u64, &'a [u8], usize)> + use<'a> {
-    let first = place.record;
-    let mut start = if first <= 1 && block.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut number = first;
-    std::iter::from_fn(move || {
-        while start < block.len() {
-            let end = memchr(b'\n', &block[start..]).map_or(block.len(), |n| start + n);
-            let (at, this) = (start, number);
-            start = end + 1;
-            number += 1;
-            let line = &block[at..end];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if !is_blank(line) {
-                return Some((this, line, at));
-            }
-        }
-        None
-    })
-}
-
-struct Parser<'a> {
-    text: &'a str,
-    at: usize,
+/// Reads what stands in a text exactly, whatever it is.
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
     /// Where strings with escapes are put together.
-    scratch: &'a mut String,
+    pub(super) scratch: &'a mut String,
 }
 
 impl<'a> Parser<'a> {
@@ -111,6 +131,7 @@ impl<'a> Parser<'a> {
     fn object(&mut self, row: &mut Row, count: usize, depth: u32) -> Result<(), Reason> {
         let depth = deeper(depth)?;
         self.at += 1;
+        row.begin();
         if self.peek() == Some(b'}') {
             self.at += 1;
             return Ok(());
@@ -132,7 +153,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn value(&mut self, column: &mut Column, depth: u32) -> Result<(), Reason> {
+    /// Appends the value that comes next to a column.
+    pub(super) fn value(&mut self, column: &mut Column, depth: u32) -> Result<(), Reason> {
         let next = self.peek();
         match next {
             Some(b'n') => {
@@ -210,7 +232,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Passes over a value, checking that it is one.
-    fn skip(&mut self, depth: u32) -> Result<(), Reason> {
+    pub(super) fn skip(&mut self, depth: u32) -> Result<(), Reason> {
         match self.peek() {
             Some(b'"') => self.string().map(|_| ()),
             Some(b'-' | b'0'..=b'9') => self.number().map(|_| ()),

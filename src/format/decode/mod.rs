@@ -4,9 +4,13 @@ pub(super) mod access_log;
 pub(super) mod changes;
 mod column;
 pub(super) mod csv;
+mod guide;
 pub(super) mod json;
+mod lines;
 mod number;
+mod quick;
 mod row;
+mod scan;
 pub(super) mod text;
 
 pub(super) use column::NumberUnit;
@@ -18,6 +22,11 @@ pub(super) const BAD_BYTES: usize = 4096;
 
 /// Why a record is bad, in lower case.
 pub(super) type Reason = String;
+
+/// What is wrong with a record of which only the first bytes are UTF-8.
+fn not_text(valid: usize) -> Reason {
+    format!("not UTF-8 at byte {valid}")
+}
 
 /// A bad record with the first bytes of it.
 pub(super) fn bad(place: &Place, record: u64, reason: Reason, bytes: &[u8]) -> BadRecord {

@@ -17,6 +17,8 @@ pub(super) struct Row {
     folded: HashMap<Box<str>, usize>,
     /// The keys of the last record in order, and what each one was: records tend to repeat.
     shape: Vec<(Box<str>, Slot)>,
+    /// How many keys the last record had.
+    length: usize,
     /// Per column, whether the record at hand gave it by its exact name.
     exactly: Vec<bool>,
 }
@@ -42,11 +44,22 @@ impl Row {
             folded.entry(name.to_lowercase().into()).or_insert(index);
         }
         let exactly = vec![false; columns.len()];
-        Ok(Self { columns, exact, folded, shape: Vec::new(), exactly })
+        Ok(Self { columns, exact, folded, shape: Vec::new(), length: 0, exactly })
+    }
+
+    /// A record begins.
+    pub(super) fn begin(&mut self) {
+        self.length = 0;
+    }
+
+    /// The keys of the last record, in order, as far as they were kept.
+    pub(super) fn keys(&self) -> &[(Box<str>, Slot)] {
+        &self.shape[..self.length.min(self.shape.len())]
     }
 
     /// What the key at this position of the record is.
     pub(super) fn slot(&mut self, position: usize, key: &str) -> Slot {
+        self.length = position + 1;
         // A record with a million keys, or keys of a megabyte, must not make the memory of the shape grow.
         const MOST_KEYS: usize = 4096;
         const LONGEST_KEY: usize = 256;
@@ -124,13 +137,20 @@ pub(crate) struct Rows {
     pub(super) row: Row,
     pub(super) count: usize,
     schema: SchemaRef,
+    numbers: NumberUnit,
 }
 
 impl Rows {
     /// No rows yet, of the columns `projection` of a schema.
     pub(crate) fn new(schema: &Schema, projection: &[usize], numbers: NumberUnit) -> Result<Self> {
         let schema = SchemaRef::new(crate::format::project(schema, projection)?);
-        Ok(Self { row: Row::new(schema.fields(), numbers)?, count: 0, schema })
+        Ok(Self { row: Row::new(schema.fields(), numbers)?, count: 0, schema, numbers })
+    }
+
+    /// No rows yet, of the same columns.
+    pub(super) fn fork(&self) -> Result<Self> {
+        let row = Row::new(self.schema.fields(), self.numbers)?;
+        Ok(Self { row, count: 0, schema: self.schema.clone(), numbers: self.numbers })
     }
 
     /// Takes in the record that `fill` appends, or nothing of it when it is bad.

@@ -2,9 +2,9 @@
 
 use arrow::datatypes::Schema;
 
-use super::bad;
-use super::json::lines;
-use super::row::{Rows, Slot};
+use super::lines::{Run, line, runs};
+use super::row::Rows;
+use super::{bad, not_text};
 use crate::error::{Error, Result};
 use crate::format::{Decoded, Decoder, Place};
 
@@ -27,19 +27,39 @@ impl TextDecoder {
 impl Decoder for TextDecoder {
     fn decode(&mut self, block: &[u8], place: &Place) -> Result<Decoded> {
         let (mut records, mut bads) = (0, Vec::new());
-        for (number, line, _) in lines(block, place, <[u8]>::is_empty) {
-            records += 1;
-            let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8 at byte {}", e.valid_up_to()));
-            let added = text.and_then(|text| {
-                self.rows.add(|row, count| match row.column(Slot::Exact(0), count) {
-                    Some(column) => column.append_text(text),
-                    None => Ok(()),
-                })
-            });
-            if let Err(reason) = added {
-                bads.push(bad(place, number, reason, line));
+        let mut number = place.record;
+        for run in runs(block, place) {
+            let text = match run {
+                Run::Text(text) => text,
+                Run::NotText(line, valid) => {
+                    bads.push(bad(place, number, not_text(valid), line));
+                    records += 1;
+                    number += 1;
+                    continue;
+                }
+            };
+            let mut at = 0;
+            while at < text.len() {
+                let (line, next) = line(text.as_bytes(), at);
+                if !line.is_empty() {
+                    records += 1;
+                    let line_text = text.get(at..at + line.len()).unwrap_or_default();
+                    // There is the one column, or none.
+                    let added =
+                        self.rows.row.columns.first_mut().map_or(Ok(()), |column| column.append_text(line_text));
+                    match added {
+                        Ok(()) => self.rows.count += 1,
+                        Err(reason) => bads.push(bad(place, number, reason, line)),
+                    }
+                }
+                number += 1;
+                at = next;
             }
         }
         Ok(Decoded { batch: self.rows.finish()?, records, bad: bads })
+    }
+
+    fn fork(&self) -> Option<Box<dyn Decoder>> {
+        Some(Box::new(Self { rows: self.rows.fork().ok()? }))
     }
 }

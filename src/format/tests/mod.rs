@@ -4,6 +4,7 @@ mod bad_data;
 mod changes;
 mod encoders;
 mod files;
+mod guided;
 mod inference;
 mod reading;
 mod streams;

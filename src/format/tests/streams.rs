@@ -94,7 +94,7 @@ fn an_endless_line_is_not_held() {
     let mut reader = Endless(length + 1);
     let (mut rows, mut bad, mut held) = (0, Vec::new(), 0);
     loop {
-        if records.fill(&mut reader).unwrap() == 0 {
+        if records.fill(&mut reader, 64 << 10).unwrap() == 0 {
             records.finish();
         }
         held = held.max(records.buffered());
