@@ -14,7 +14,7 @@ use crate::change::Change;
 use crate::connector::Sink;
 use crate::engine::{Control, Output, OutputInfo};
 use crate::error::{Error, Result};
-use crate::format::{Encoder, FormatSpec};
+use crate::format::{Encoder, FormatSpec, encode_all};
 use crate::host::{Host, WriteFile};
 use crate::settings::Options;
 use crate::time::IntervalId;
@@ -256,17 +256,28 @@ struct PrintedRows {
     limit: Option<Arc<Limit>>,
     printed: Arc<AtomicU64>,
     muted: Arc<AtomicBool>,
-    staged: Vec<u8>,
+    /// Encoded, in pieces.
+    staged: Vec<Vec<u8>>,
     closed: bool,
 }
 
 impl PrintedRows {
     fn write_staged(&mut self) -> Result<()> {
-        if !self.staged.is_empty() && !self.muted.load(Ordering::SeqCst) {
-            self.target.write(&self.host, &self.staged)?;
+        let muted = self.muted.load(Ordering::SeqCst);
+        for piece in self.staged.drain(..).filter(|piece| !piece.is_empty() && !muted) {
+            self.target.write(&self.host, &piece)?;
         }
-        self.staged.clear();
         Ok(())
+    }
+
+    /// What of a change is still within the limit.
+    fn wanted(&self, change: &Change) -> Change {
+        let rows = self.limit.as_ref().map_or(change.num_rows(), |limit| limit.take(change.num_rows()));
+        if rows == change.num_rows() {
+            return change.clone();
+        }
+        let weights = change.weights.as_ref().map(|w| w.slice(0, rows));
+        Change { batch: change.batch.slice(0, rows), weights }
     }
 
     fn limit_reached(&self) -> bool {
@@ -275,20 +286,19 @@ impl PrintedRows {
 }
 
 impl Sink for PrintedRows {
-    fn stage(&mut self, _: IntervalId, change: &Change) -> Result<()> {
-        let wanted = match &self.limit {
-            None => change.num_rows(),
-            Some(limit) => limit.take(change.num_rows()),
-        };
-        if wanted == 0 || self.muted.load(Ordering::SeqCst) {
+    fn stage(&mut self, interval: IntervalId, change: &Change) -> Result<()> {
+        self.stage_all(interval, std::slice::from_ref(change))
+    }
+
+    fn stage_all(&mut self, _: IntervalId, changes: &[Change]) -> Result<()> {
+        let wanted: Vec<Change> =
+            changes.iter().map(|change| self.wanted(change)).filter(|c| c.num_rows() > 0).collect();
+        if wanted.is_empty() || self.muted.load(Ordering::SeqCst) {
             return Ok(());
         }
-        self.printed.fetch_add(wanted as u64, Ordering::Relaxed);
-        if wanted == change.num_rows() {
-            return self.encoder.encode(change, &mut self.staged);
-        }
-        let weights = change.weights.as_ref().map(|w| w.slice(0, wanted));
-        self.encoder.encode(&Change { batch: change.batch.slice(0, wanted), weights }, &mut self.staged)
+        let rows = wanted.iter().map(Change::num_rows).sum::<usize>();
+        self.printed.fetch_add(rows as u64, Ordering::Relaxed);
+        encode_all(self.encoder.as_mut(), &wanted, &mut self.staged)
     }
 
     fn publish(&mut self, _: IntervalId) -> Result<()> {
@@ -309,7 +319,9 @@ impl Sink for PrintedRows {
         if std::mem::replace(&mut self.closed, true) {
             return Ok(());
         }
-        self.encoder.finish(&mut self.staged)?;
+        let mut end = Vec::new();
+        self.encoder.finish(&mut end)?;
+        self.staged.push(end);
         self.write_staged()?;
         self.target.sync()
     }

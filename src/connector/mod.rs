@@ -204,6 +204,14 @@ pub trait Sink: Send {
     /// When a value can't be written.
     fn stage(&mut self, interval: IntervalId, change: &Change) -> Result<()>;
 
+    /// The same for all that an interval changed, in order: a sink that writes bytes has several threads encode them.
+    ///
+    /// # Errors
+    /// As `stage`.
+    fn stage_all(&mut self, interval: IntervalId, changes: &[Change]) -> Result<()> {
+        changes.iter().try_for_each(|change| self.stage(interval, change))
+    }
+
     /// Makes everything staged up to this interval visible; flushes.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use super::records::named;
 use super::{Connector, Description, RelationSpec, Sink, Source, write_error};
 use crate::change::Change;
 use crate::error::{Error, Result};
-use crate::format::{Encoder, FormatSpec};
+use crate::format::{Encoder, FormatSpec, encode_all};
 use crate::host;
 use crate::settings::Options;
 use crate::time::IntervalId;
@@ -61,20 +61,25 @@ pub(super) fn format_or_json(options: &Options) -> Result<FormatSpec> {
 struct StdoutSink {
     output: Box<dyn Write + Send>,
     encoder: Box<dyn Encoder>,
-    staged: Vec<u8>,
+    /// Encoded, in pieces.
+    staged: Vec<Vec<u8>>,
 }
 
 impl StdoutSink {
     fn flush(&mut self) -> Result<()> {
-        let written = self.output.write_all(&self.staged).and_then(|()| self.output.flush());
-        self.staged.clear();
+        let written = self.staged.drain(..).try_for_each(|piece| self.output.write_all(&piece));
+        let written = written.and_then(|()| self.output.flush());
         written.map_err(|e| write_error("stdout", &e))
     }
 }
 
 impl Sink for StdoutSink {
-    fn stage(&mut self, _: IntervalId, change: &Change) -> Result<()> {
-        self.encoder.encode(change, &mut self.staged)
+    fn stage(&mut self, interval: IntervalId, change: &Change) -> Result<()> {
+        self.stage_all(interval, std::slice::from_ref(change))
+    }
+
+    fn stage_all(&mut self, _: IntervalId, changes: &[Change]) -> Result<()> {
+        encode_all(self.encoder.as_mut(), changes, &mut self.staged)
     }
 
     fn publish(&mut self, _: IntervalId) -> Result<()> {
@@ -82,7 +87,9 @@ impl Sink for StdoutSink {
     }
 
     fn close(&mut self) -> Result<()> {
-        self.encoder.finish(&mut self.staged)?;
+        let mut end = Vec::new();
+        self.encoder.finish(&mut end)?;
+        self.staged.push(end);
         self.flush()
     }
 }

@@ -31,7 +31,7 @@ use crate::error::Result;
 
 pub use columnar::{ColumnarReader, infer_columnar};
 pub use compress::{Compressor, decompress};
-pub use encode::{Op, each_move};
+pub use encode::{Op, each_move, encode_all};
 pub use infer::{Inferred, infer};
 pub use records::{Block, OwnedBlock, Records};
 pub use spec::{FormatSpec, on_error};
@@ -133,6 +133,12 @@ pub trait Encoder: Send {
     /// # Errors
     /// When a value can't be written in this format.
     fn encode(&mut self, change: &Change, out: &mut Vec<u8>) -> Result<()>;
+
+    /// Another encoder that writes as this one goes on to, so that rows can be encoded side by side. `None` when all of them
+    /// must come to one encoder in order, or before this one has written what comes once, such as a header.
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        None
+    }
 
     /// Appends what ends a file (the footer of Parquet or Arrow IPC).
     ///

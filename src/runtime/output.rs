@@ -87,7 +87,7 @@ impl Output {
                         let schema = batches[0].schema();
                         sink.stage(interval, &Change::append(presenter.present(&schema, &batches)?))?;
                     }
-                    _ => changes.iter().try_for_each(|c| sink.stage(interval, c))?,
+                    _ => sink.stage_all(interval, changes)?,
                 }
                 sink.publish(interval)
             }

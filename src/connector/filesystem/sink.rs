@@ -12,7 +12,7 @@ use super::options::FileOptions;
 use crate::change::Change;
 use crate::connector::{RelationSpec, Sink, write_error};
 use crate::error::{Error, Result};
-use crate::format::{Compressor, Encoder};
+use crate::format::{Compressor, Encoder, encode_all};
 use crate::host::{Host, WriteFile};
 use crate::time::IntervalId;
 
@@ -24,7 +24,8 @@ pub(super) struct FileSink {
     hidden: Option<PathBuf>,
     encoder: Box<dyn Encoder>,
     output: Option<Compressor<Output>>,
-    staged: Vec<u8>,
+    /// Encoded, in pieces.
+    staged: Vec<Vec<u8>>,
     /// Kept until the file is complete.
     claim: Option<Claim>,
 }
@@ -72,15 +73,19 @@ impl FileSink {
 
     fn write_staged(&mut self) -> Result<()> {
         let Some(output) = &mut self.output else { return Err(Error::internal("a closed file is written to")) };
-        let written = output.write_all(&self.staged).and_then(|()| output.flush());
-        self.staged.clear();
+        let written =
+            self.staged.drain(..).try_for_each(|piece| output.write_all(&piece)).and_then(|()| output.flush());
         written.map_err(|e| write_error(&format!("'{}'", self.path.display()), &e))
     }
 }
 
 impl Sink for FileSink {
-    fn stage(&mut self, _: IntervalId, change: &Change) -> Result<()> {
-        self.encoder.encode(change, &mut self.staged)
+    fn stage(&mut self, interval: IntervalId, change: &Change) -> Result<()> {
+        self.stage_all(interval, std::slice::from_ref(change))
+    }
+
+    fn stage_all(&mut self, _: IntervalId, changes: &[Change]) -> Result<()> {
+        encode_all(self.encoder.as_mut(), changes, &mut self.staged)
     }
 
     fn publish(&mut self, _: IntervalId) -> Result<()> {
@@ -91,7 +96,9 @@ impl Sink for FileSink {
         if self.output.is_none() {
             return Ok(());
         }
-        self.encoder.finish(&mut self.staged)?;
+        let mut end = Vec::new();
+        self.encoder.finish(&mut end)?;
+        self.staged.push(end);
         self.write_staged()?;
         let failed = |e: io::Error| write_error(&format!("'{}'", self.path.display()), &e);
         self.claim = None;
@@ -144,6 +151,10 @@ impl Encoder for WithoutHeader {
             self.encoder.encode(&Change::append(change.batch.slice(0, 0)), &mut header)?;
         }
         self.encoder.encode(change, out)
+    }
+
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        if self.swallowed { self.encoder.fork() } else { None }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {

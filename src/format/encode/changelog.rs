@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::format::Encoder;
 
 /// Writes a line per move of a row.
+#[derive(Clone)]
 pub(super) struct ChangelogEncoder {
     key: Option<Vec<usize>>,
 }
@@ -36,5 +37,9 @@ impl Encoder for ChangelogEncoder {
             out.extend_from_slice(b"]\n");
             Ok(())
         })
+    }
+
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        Some(Box::new(self.clone()))
     }
 }

@@ -11,6 +11,7 @@ use crate::format::spec::CsvOptions;
 use crate::format::{Encoder, spelling};
 
 /// Writes CSV. An empty text is written as `""`, so that it differs from NULL.
+#[derive(Clone)]
 pub(super) struct CsvEncoder {
     options: CsvOptions,
     /// Until it has been written.
@@ -61,6 +62,10 @@ impl Encoder for CsvEncoder {
         })
     }
 
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        self.header.is_none().then(|| Box::new(self.clone()) as _)
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
         // A result without rows has columns all the same.
         out.extend_from_slice(&self.header.take().unwrap_or_default());
@@ -103,5 +108,9 @@ impl Encoder for LineEncoder {
             out.push(b'\n');
             Ok(())
         })
+    }
+
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        Some(Box::new(Self))
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::format::Encoder;
 
 /// Writes a message per insert, update or delete.
+#[derive(Clone)]
 pub(super) struct DebeziumEncoder {
     objects: Objects,
     key: Option<Vec<usize>>,
@@ -50,5 +51,9 @@ impl Encoder for DebeziumEncoder {
             }
             Ok(())
         })
+    }
+
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        Some(Box::new(self.clone()))
     }
 }

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::format::{Encoder, spelling};
 
 /// Writes JSON lines.
+#[derive(Clone)]
 pub(super) struct JsonEncoder {
     keys: Vec<Vec<u8>>,
     op: &'static [u8],
@@ -50,6 +51,10 @@ impl Encoder for JsonEncoder {
             Ok(())
         })
     }
+
+    fn fork(&self) -> Option<Box<dyn Encoder>> {
+        Some(Box::new(self.clone()))
+    }
 }
 
 /// Writes `"a":1,"b":2`.
@@ -64,6 +69,7 @@ fn write_members(keys: &[Vec<u8>], cells: &[Cells<'_>], row: usize, out: &mut Ve
 }
 
 /// Rows as JSON objects, for formats that wrap them.
+#[derive(Clone)]
 pub(super) struct Objects(Vec<Vec<u8>>);
 
 impl Objects {

@@ -7,12 +7,14 @@ mod csv;
 mod debezium;
 mod json;
 mod moves;
+mod pieces;
 mod table;
 
 use arrow::datatypes::SchemaRef;
 
 use super::spec::Kind;
 pub use moves::{Op, each as each_move};
+pub use pieces::encode_all;
 
 use super::{Encoder, FormatSpec};
 use crate::error::{Error, Result};
