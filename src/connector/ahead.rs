@@ -34,7 +34,7 @@ pub(super) struct Ahead {
 
 struct Thread {
     blocks: SyncSender<(OwnedBlock, u64)>,
-    rows: Receiver<Result<Rows>>,
+    rows: Receiver<Result<(Rows, OwnedBlock)>>,
 }
 
 struct Given {
@@ -42,6 +42,15 @@ struct Given {
     by: usize,
     /// Offset and number of the record behind it.
     end: (u64, u64),
+}
+
+/// What came of a block.
+pub(super) struct Taken {
+    pub(super) rows: Rows,
+    /// The block itself, whose room can be used again.
+    pub(super) block: OwnedBlock,
+    /// Offset and number of the record behind it.
+    pub(super) end: (u64, u64),
 }
 
 impl Ahead {
@@ -76,15 +85,15 @@ impl Ahead {
         self.given.push_back(Given { by, end });
     }
 
-    /// The rows of the oldest block, and the place behind it; `None` when none was given.
+    /// The oldest block with its rows, and the place behind it; `None` when none was given.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
-    pub(super) fn take(&mut self) -> Result<Option<(Rows, (u64, u64))>> {
+    pub(super) fn take(&mut self) -> Result<Option<Taken>> {
         let Some(Given { by, end }) = self.given.pop_front() else { return Ok(None) };
         let rows = self.threads.get(by).and_then(|thread| thread.rows.recv().ok());
-        let rows = rows.ok_or_else(|| Error::internal("a thread that decodes has panicked"))??;
-        Ok(Some((rows, end)))
+        let (rows, block) = rows.ok_or_else(|| Error::internal("a thread that decodes has panicked"))??;
+        Ok(Some(Taken { rows, block, end }))
     }
 }
 
@@ -96,10 +105,10 @@ impl Thread {
         let running = Running::new();
         spawn("decode", move || {
             let _running = running;
-            for (block, bytes) in given {
+            for (mut block, bytes) in given {
                 let found = decoder.decode(block.bytes(), &block.place);
-                let rows = found.map(|found| Rows::new(found, block.bad, block.place.record, bytes));
-                if decoded.send(rows).is_err() {
+                let rows = found.map(|found| Rows::new(found, block.bad.take(), block.place.record, bytes));
+                if decoded.send(rows.map(|rows| (rows, block))).is_err() {
                     return;
                 }
             }

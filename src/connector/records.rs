@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Taken};
 use crate::error::{Error, Result};
 use crate::format::{BadRecord, Decoded, Decoder, FormatSpec, Records, infer};
 use crate::settings::{Options, Settings};
@@ -238,9 +238,10 @@ impl Known {
         }
         self.give(rows_max);
         if let Some(ahead) = &mut self.ahead
-            && let Some((rows, place)) = ahead.take()?
+            && let Some(Taken { rows, block, end }) = ahead.take()?
         {
-            self.taken = place;
+            self.taken = end;
+            self.records.recycle(block);
             return Ok(Some(rows));
         }
         let (before, _) = self.records.position();

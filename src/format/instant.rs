@@ -3,6 +3,8 @@
 //! Reading is lenient in form (`T` or space, with or without seconds, fraction, zone) and strict in value (no 31 February, no
 //! hour 24). Writing gives one form: `2026-03-01T12:00:00`, then 3, 6 or 9 digits of fraction when they are not zero.
 
+use std::cell::Cell;
+
 use arrow::datatypes::TimeUnit;
 
 /// An instant as it was written.
@@ -163,31 +165,58 @@ pub(super) fn write_date(out: &mut Vec<u8>, days: i64) {
     }
 }
 
-/// Writes a timestamp; `separator` stands between date and time.
-pub(super) fn write_timestamp(out: &mut Vec<u8>, value: i64, unit: TimeUnit, separator: u8) {
-    let per_second = per_second(unit);
-    let seconds = value.div_euclid(per_second);
-    let nanos = value.rem_euclid(per_second) * (1_000_000_000 / per_second);
-    write_date(out, seconds.div_euclid(86_400));
-    out.push(separator);
-    write_time(out, seconds.rem_euclid(86_400), nanos as u32);
+/// Writes timestamps: `2026-03-01T12:00:00.123`, with as many threes of digits behind the point as it takes. The last second
+/// is remembered: the next timestamp is mostly in the same one, and then the calendar is not asked.
+pub(super) struct TimestampWriter {
+    unit: TimeUnit,
+    last: Cell<Option<(i64, [u8; 19])>>,
 }
 
-/// Writes a time of day: seconds and nanoseconds of the second.
-pub(super) fn write_time(out: &mut Vec<u8>, second_of_day: i64, nanos: u32) {
-    let second_of_day = second_of_day as u32;
-    let ([h, i], [m, n]) = (digits_of(second_of_day / 3600), digits_of(second_of_day / 60 % 60));
-    let [s, t] = digits_of(second_of_day % 60);
-    out.extend_from_slice(&[h, i, b':', m, n, b':', s, t]);
-    let (value, digits) = match nanos {
-        0 => return,
-        n if n % 1_000_000 == 0 => (n / 1_000_000, 3),
-        n if n % 1_000 == 0 => (n / 1_000, 6),
-        n => (n, 9),
+impl TimestampWriter {
+    /// Writes values in this unit.
+    pub(super) fn new(unit: TimeUnit) -> Self {
+        Self { unit, last: Cell::new(None) }
+    }
+
+    /// Appends a value.
+    pub(super) fn write(&self, out: &mut Vec<u8>, value: i64) {
+        // Spelled out, as dividing by a constant is much faster.
+        let (seconds, nanos) = match self.unit {
+            TimeUnit::Second => (value, 0),
+            TimeUnit::Millisecond => (value.div_euclid(1_000), value.rem_euclid(1_000) * 1_000_000),
+            TimeUnit::Microsecond => (value.div_euclid(1_000_000), value.rem_euclid(1_000_000) * 1_000),
+            TimeUnit::Nanosecond => (value.div_euclid(1_000_000_000), value.rem_euclid(1_000_000_000)),
+        };
+        match self.last.get() {
+            Some((last, text)) if last == seconds => out.extend_from_slice(&text),
+            _ => {
+                let from = out.len();
+                write_date(out, seconds.div_euclid(86_400));
+                let second_of_day = seconds.rem_euclid(86_400) as u32;
+                let ([h, i], [m, n]) = (digits_of(second_of_day / 3600), digits_of(second_of_day / 60 % 60));
+                let [s, t] = digits_of(second_of_day % 60);
+                out.extend_from_slice(&[b'T', h, i, b':', m, n, b':', s, t]);
+                // Years of more than four digits are written anew each time.
+                self.last.set(out[from..].try_into().ok().map(|text| (seconds, text)));
+            }
+        }
+        write_fraction(out, nanos as u32);
+    }
+}
+
+/// Writes nanoseconds of a second as its fraction; nothing when there are none.
+fn write_fraction(out: &mut Vec<u8>, nanos: u32) {
+    let three = |value: u32| {
+        let [b, c] = digits_of(value % 100);
+        [b'0' + (value / 100) as u8, b, c]
     };
-    out.push(b'.');
-    for place in (0..digits).rev() {
-        out.push(b'0' + (value / 10_u32.pow(place) % 10) as u8);
+    let ([a, b, c], [d, e, f]) = (three(nanos / 1_000_000), three(nanos / 1_000 % 1_000));
+    let [g, h, i] = three(nanos % 1_000);
+    match nanos {
+        0 => {}
+        _ if nanos.is_multiple_of(1_000_000) => out.extend_from_slice(&[b'.', a, b, c]),
+        _ if nanos.is_multiple_of(1_000) => out.extend_from_slice(&[b'.', a, b, c, d, e, f]),
+        _ => out.extend_from_slice(&[b'.', a, b, c, d, e, f, g, h, i]),
     }
 }
 
@@ -233,13 +262,25 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        for value in [0, -1, 1, 951_782_399_999_999, -62_135_596_800_000_000, 1_772_366_400_123_000] {
+        let writer = TimestampWriter::new(TimeUnit::Microsecond);
+        let values =
+            [0, -1, 1, 951_782_399_999_999, -62_135_596_800_000_000, 1_772_366_400_123_000, 1_772_366_400_123_456];
+        for value in values.into_iter().flat_map(|value| [value, value]) {
             let mut out = Vec::new();
-            write_timestamp(&mut out, value, TimeUnit::Microsecond, b'T');
+            writer.write(&mut out, value);
             assert_eq!(parse_timestamp(&out).unwrap().to_unit(TimeUnit::Microsecond), Some(value), "{out:?}");
         }
-        let mut out = Vec::new();
-        write_timestamp(&mut out, 1_772_366_400_120, TimeUnit::Millisecond, b'T');
-        assert_eq!(out, b"2026-03-01T12:00:00.120");
+        for (unit, value, text) in [
+            (TimeUnit::Second, 1_772_366_400, "2026-03-01T12:00:00"),
+            (TimeUnit::Millisecond, 1_772_366_400_120, "2026-03-01T12:00:00.120"),
+            (TimeUnit::Nanosecond, 1_772_366_400_000_000_007, "2026-03-01T12:00:00.000000007"),
+            (TimeUnit::Second, 253_402_300_800, "+10000-01-01T00:00:00"),
+            (TimeUnit::Second, -62_167_219_201, "-0001-12-31T23:59:59"),
+        ] {
+            let (mut out, writer) = (Vec::new(), TimestampWriter::new(unit));
+            writer.write(&mut out, value);
+            writer.write(&mut out, value);
+            assert_eq!(String::from_utf8(out).unwrap(), text.repeat(2));
+        }
     }
 }

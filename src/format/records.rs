@@ -26,15 +26,22 @@ use crate::error::Result;
 
 /// The least by which the buffer grows.
 const CHUNK: usize = 64 << 10;
+/// The most buffers that are kept to be filled again.
+const SPARE_MAX: usize = 8;
 
 /// Cuts a stream of bytes into blocks of whole records.
 pub struct Records {
     framing: Framing,
     origin: Arc<str>,
     record_bytes_max: usize,
+    /// Longer than what is held, so that room is made ready once and not for every read.
     buffer: Vec<u8>,
-    /// Where the first byte not handed out stands in the buffer.
+    /// Where the bytes that are held end in it.
+    end: usize,
+    /// Where the first byte not handed out stands in it.
     start: usize,
+    /// Buffers of blocks that have been decoded elsewhere, to be filled again.
+    spare: Vec<Vec<u8>>,
     /// Offset of that byte in the input.
     offset: u64,
     /// Number of the record that starts there, from 1.
@@ -98,7 +105,9 @@ impl Records {
             origin: origin.into(),
             record_bytes_max: record_bytes_max.max(1),
             buffer: Vec::new(),
+            end: 0,
             start: 0,
+            spare: Vec::new(),
             offset: 0,
             record: 1,
             search: Search::default(),
@@ -110,8 +119,7 @@ impl Records {
     /// Starts further on: the next byte pushed is at `offset` of the input and starts its record number `record` (from 1).
     /// What was buffered is forgotten.
     pub fn resume(&mut self, offset: u64, record: u64) {
-        self.buffer.clear();
-        self.start = 0;
+        (self.start, self.end) = (0, 0);
         self.search = Search::default();
         self.dropping = None;
         self.ended = false;
@@ -126,13 +134,14 @@ impl Records {
 
     /// Bytes held that were not handed out.
     pub fn buffered(&self) -> usize {
-        self.buffer.len() - self.start
+        self.end - self.start
     }
 
     /// Adds bytes. Take out what [`Records::next_block`] has before adding more, or they pile up.
     pub fn push(&mut self, bytes: &[u8]) {
         self.make_room(bytes.len());
-        self.buffer.extend_from_slice(bytes);
+        self.buffer[self.end..self.end + bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
     }
 
     /// Reads up to `bytes`, for as long as they take to come; how many came (fewer: the reader is at its end, and
@@ -141,9 +150,20 @@ impl Records {
     /// # Errors
     /// What the reader reports; nothing is lost then.
     pub fn fill(&mut self, reader: &mut dyn Read, bytes: usize) -> io::Result<usize> {
-        // One more, so that the end of the bytes asked for is no reason to grow.
-        self.make_room(bytes + 1);
-        reader.take(bytes as u64).read_to_end(&mut self.buffer)
+        self.make_room(bytes);
+        let mut filled = 0;
+        while filled < bytes {
+            match reader.read(&mut self.buffer[self.end..self.end + bytes - filled]) {
+                Ok(0) => break,
+                Ok(read) => {
+                    filled += read;
+                    self.end += read;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
     }
 
     /// The input has ended: the last record counts though it lacks its end.
@@ -169,8 +189,8 @@ impl Records {
                 records => taken += records,
             }
         }
-        while self.start < self.buffer.len() && taken < records_max {
-            let rest = &self.buffer[self.start..];
+        while self.start < self.end && taken < records_max {
+            let rest = &self.buffer[self.start..self.end];
             let before = self.search;
             let end = match self.framing.end(rest, &mut self.search) {
                 Some(end) => end,
@@ -204,17 +224,28 @@ impl Records {
         let from = self.start;
         let Block { bytes, place, bad, end_offset, end_record } = self.next_block(bytes_max, records_max)?;
         let length = bytes.len();
-        let tail = self.buffer.len() - self.start;
+        let tail = self.buffered();
+        let mut other = self.spare.pop().unwrap_or_default();
         // Mostly the block is all there is but the beginning of one record: then that is moved, and not the block.
-        let (buffer, range) = if tail < length {
-            let mut rest = Vec::with_capacity(self.buffer.capacity());
-            rest.extend_from_slice(&self.buffer[self.start..]);
-            self.start = 0;
-            (std::mem::replace(&mut self.buffer, rest), from..from + length)
-        } else {
-            (self.buffer[from..from + length].to_vec(), 0..length)
-        };
-        Some(OwnedBlock { buffer, range, place, bad, end_offset, end_record })
+        let (moved, range) =
+            if tail < length { (self.start..self.end, from..from + length) } else { (from..from + length, 0..length) };
+        let room = if tail < length { self.buffer.len() } else { length };
+        if other.len() < room {
+            other.resize(room, 0);
+        }
+        other[..moved.len()].copy_from_slice(&self.buffer[moved]);
+        if tail < length {
+            std::mem::swap(&mut self.buffer, &mut other);
+            (self.start, self.end) = (0, tail);
+        }
+        Some(OwnedBlock { buffer: other, range, place, bad, end_offset, end_record })
+    }
+
+    /// Takes back a block that has been decoded, to use its room again.
+    pub fn recycle(&mut self, block: OwnedBlock) {
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push(block.buffer);
+        }
     }
 
     /// Takes the next block and decodes it; `None`: push more.
@@ -233,7 +264,7 @@ impl Records {
 
     /// Cuts whole records off at once, where each line is one and none can be too long; how many.
     fn cut(&mut self, bytes_max: usize, records_max: usize) -> usize {
-        let rest = &self.buffer[self.start..];
+        let rest = &self.buffer[self.start..self.end];
         let mut window = &rest[..rest.len().min(bytes_max).min(self.record_bytes_max)];
         if let Framing::Csv { quote, .. } = self.framing {
             // Up to the first quote there is none that could hide a newline.
@@ -274,7 +305,7 @@ impl Records {
         if behind {
             return None;
         }
-        let rest = &self.buffer[self.start..];
+        let rest = &self.buffer[self.start..self.end];
         if self.search.is_quoted() {
             // Take the quote for a stray one: the record is the line.
             let end = Framing::Lines.end(rest, &mut Search::default()).or(self.ended.then_some(rest.len()));
@@ -293,7 +324,7 @@ impl Records {
 
     /// Drops what is there of an over-long record; the report once its end is reached.
     fn drop_on(&mut self) -> Option<BadRecord> {
-        let rest = &self.buffer[self.start..];
+        let rest = &self.buffer[self.start..self.end];
         let end = Framing::Lines.end(rest, &mut Search::default());
         let gone = end.unwrap_or(rest.len());
         self.start += gone;
@@ -326,11 +357,13 @@ impl Records {
     /// Moves what is left to the front and makes room, in steps and not by doubling, so that memory stays near the bound.
     fn make_room(&mut self, bytes: usize) {
         if self.start > 0 {
-            self.buffer.drain(..self.start);
-            self.start = 0;
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
         }
-        if self.buffer.capacity() - self.buffer.len() < bytes {
-            self.buffer.reserve_exact(bytes.max(CHUNK));
+        if self.buffer.len() - self.end < bytes {
+            let length = self.end + bytes.max(CHUNK);
+            self.buffer.reserve_exact(length - self.buffer.len());
+            self.buffer.resize(length, 0);
         }
     }
 }

@@ -10,7 +10,7 @@
 use arrow::datatypes::{DataType, Schema};
 
 use super::column::Values;
-use super::row::{Rows, Slot};
+use super::row::{Given, Rows, Slot};
 use super::scan::{Minute, field_end};
 use super::{NumberUnit, Reason, bad, lines, not_text};
 use crate::error::{Error, Result};
@@ -236,7 +236,7 @@ impl CsvDecoder {
         if ends(*bytes.get(at)?) && bytes[at] != delimiter {
             return None;
         }
-        let (mut given, mut end) = (0, at);
+        let (mut given, mut end) = (Given::default(), at);
         for (index, slot) in slots.iter().enumerate() {
             if index > 0 {
                 if bytes.get(end) != Some(&delimiter) {
@@ -247,10 +247,9 @@ impl CsvDecoder {
             end = match slot {
                 Slot::Unknown => field_end(bytes, at, delimiter, options.quote)?,
                 Slot::Exact(index) | Slot::Folded(index) => {
-                    given += 1;
                     let column = row.columns.get_mut(*index)?;
                     // Else two fields have the name of one column.
-                    if column.len() != count {
+                    if !given.add(*index) {
                         return None;
                     }
                     let quick = match &column.values {
@@ -284,7 +283,7 @@ impl CsvDecoder {
             [b'\r', b'\n', ..] => end + 2,
             _ => return None,
         };
-        if given < row.columns.len() {
+        if given.count() < row.columns.len() {
             row.end(count).ok()?;
         }
         Some(next)

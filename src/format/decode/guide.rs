@@ -13,7 +13,7 @@ use memchr::memchr;
 
 use super::column::{Column, Values};
 use super::json::Parser;
-use super::row::{Row, Slot};
+use super::row::{Given, Row, Slot};
 use super::scan::{Minute, decimal, load, string_end};
 
 /// The most keys that a guide knows: records with more of them are all surprises.
@@ -71,7 +71,7 @@ impl Guide {
     ) -> Option<usize> {
         let bytes = text.as_bytes();
         let mut members = self.members.iter_mut();
-        let mut given = 0;
+        let mut given = Given::default();
         loop {
             // A key that does not come is skipped: its column will be NULL.
             let member = members.find(|member| member.is_at(bytes, at))?;
@@ -80,10 +80,9 @@ impl Guide {
             at = match member.column {
                 None => skip(text, at, scratch)?,
                 Some(index) => {
-                    given += 1;
                     let column = row.columns.get_mut(index)?;
                     // Else it was given already, under a name that differs in case.
-                    if column.len() != count {
+                    if !given.add(index) {
                         return None;
                     }
                     match quick(column, &mut member.minute, text, at) {
@@ -104,7 +103,7 @@ impl Guide {
             [b'\r', b'\n', ..] => at + 3,
             _ => return None,
         };
-        if given < row.columns.len() {
+        if given.count() < row.columns.len() {
             row.end(count).ok()?;
         }
         Some(next)

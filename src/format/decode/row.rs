@@ -34,6 +34,27 @@ pub(super) enum Slot {
     Folded(usize),
 }
 
+/// Which columns a record has given. Columns far behind can't be noted, and look as if they had been given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Given(u128);
+
+impl Given {
+    /// Notes a column; whether it is the first time.
+    #[inline(always)]
+    pub(super) fn add(&mut self, index: usize) -> bool {
+        let bit = u32::try_from(index).ok().and_then(|index| 1_u128.checked_shl(index)).unwrap_or(0);
+        let first = bit != 0 && self.0 & bit == 0;
+        self.0 |= bit;
+        first
+    }
+
+    /// How many have been noted.
+    #[inline(always)]
+    pub(super) fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+}
+
 impl Row {
     pub(super) fn new(fields: &Fields, numbers: NumberUnit) -> Result<Self> {
         let columns = fields.iter().map(|f| Column::new(f, numbers)).collect::<Result<Vec<_>>>()?;

@@ -15,7 +15,7 @@ use arrow::datatypes::{
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::Result;
-use crate::format::instant::{write_date, write_timestamp};
+use crate::format::instant::{TimestampWriter, write_date};
 use crate::format::spelling;
 
 /// A column that writes its values.
@@ -40,8 +40,8 @@ enum Kind<'a> {
     Text(&'a StringArray),
     LargeText(&'a GenericStringArray<i64>),
     TextView(&'a StringViewArray),
-    /// Values, unit, whether it is an instant (with a zone).
-    Timestamp(&'a [i64], TimeUnit, bool),
+    /// Values, what writes them, whether they are instants (with a zone).
+    Timestamp(&'a [i64], TimestampWriter, bool),
     Date(&'a PrimitiveArray<Date32Type>),
     /// Values and how many of their digits stand behind the point.
     Decimal(&'a [i128], usize),
@@ -85,7 +85,7 @@ impl<'a> Cells<'a> {
                     TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().values(),
                     TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().values(),
                 };
-                Kind::Timestamp(values, *unit, zone.is_some())
+                Kind::Timestamp(values, TimestampWriter::new(*unit), zone.is_some())
             }
             DataType::Struct(fields) => {
                 let array = array.as_struct();
@@ -188,21 +188,21 @@ impl<'a> Cells<'a> {
         }
         match &self.kind {
             Kind::Bool(array) => out.extend_from_slice(if array.value(row) { b"true" } else { b"false" }),
-            Kind::Int8(array) => write_int(out, array.value(row).into()),
-            Kind::Int16(array) => write_int(out, array.value(row).into()),
-            Kind::Int32(array) => write_int(out, array.value(row).into()),
+            Kind::Int8(array) => write_int(out, array.value(row)),
+            Kind::Int16(array) => write_int(out, array.value(row)),
+            Kind::Int32(array) => write_int(out, array.value(row)),
             Kind::Int64(array) => write_int(out, array.value(row)),
-            Kind::UInt8(array) => write_int(out, array.value(row).into()),
-            Kind::UInt16(array) => write_int(out, array.value(row).into()),
-            Kind::UInt32(array) => write_int(out, array.value(row).into()),
-            Kind::UInt64(array) => write_magnitude(out, array.value(row)),
+            Kind::UInt8(array) => write_int(out, array.value(row)),
+            Kind::UInt16(array) => write_int(out, array.value(row)),
+            Kind::UInt32(array) => write_int(out, array.value(row)),
+            Kind::UInt64(array) => write_int(out, array.value(row)),
             Kind::Float32(array) => write_float(out, array.value(row).into(), &array.value(row)),
             Kind::Float64(array) => write_float(out, array.value(row), &array.value(row)),
             Kind::Text(array) => out.extend_from_slice(array.value(row).as_bytes()),
             Kind::LargeText(array) => out.extend_from_slice(array.value(row).as_bytes()),
             Kind::TextView(array) => out.extend_from_slice(array.value(row).as_bytes()),
-            Kind::Timestamp(values, unit, zoned) => {
-                write_timestamp(out, values[row], *unit, b'T');
+            Kind::Timestamp(values, writer, zoned) => {
+                writer.write(out, values[row]);
                 if *zoned {
                     out.push(b'Z');
                 }
@@ -234,25 +234,8 @@ pub(super) fn is_number(data_type: &DataType) -> bool {
     data_type.is_numeric()
 }
 
-fn write_int(out: &mut Vec<u8>, value: i64) {
-    if value < 0 {
-        out.push(b'-');
-    }
-    write_magnitude(out, value.unsigned_abs());
-}
-
-fn write_magnitude(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+fn write_int(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// A decimal with all the digits of its scale: `-0.05`.
@@ -266,7 +249,7 @@ fn write_decimal(out: &mut Vec<u8>, value: i128, scale: usize) {
         // Divisions of 128 bits are slow.
         Ok(magnitude) if scale < 19 => {
             let unit = unit as u64;
-            write_magnitude(out, magnitude / unit);
+            write_int(out, magnitude / unit);
             write_fraction(out, magnitude % unit, scale);
         }
         _ => {

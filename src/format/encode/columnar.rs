@@ -1,4 +1,4 @@
-//! Parquet and Arrow IPC files. They are put together in memory: batches go in as they come, the footer at the end.
+//! Files of columns: what Arrow IPC and Parquet have in common, and Arrow IPC, whose batches go in as they come.
 
 use std::sync::Arc;
 
@@ -6,49 +6,12 @@ use arrow::array::{RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::FileWriter;
-use datafusion::parquet::arrow::ArrowWriter;
-use datafusion::parquet::errors::ParquetError;
 
 use super::moves::{self, Op};
 use super::no_changes;
 use crate::change::Change;
 use crate::error::{Error, Result};
 use crate::format::{Encoder, spelling};
-
-/// Writes a Parquet file.
-pub(super) struct ParquetEncoder {
-    schema: SchemaRef,
-    /// Until the footer is written.
-    writer: Option<ArrowWriter<Vec<u8>>>,
-}
-
-impl ParquetEncoder {
-    pub(super) fn new(schema: &SchemaRef) -> Result<Self> {
-        let schema = spelled(schema);
-        let writer = ArrowWriter::try_new(Vec::new(), schema.clone(), None).map_err(parquet_error)?;
-        Ok(Self { schema, writer: Some(writer) })
-    }
-}
-
-impl Encoder for ParquetEncoder {
-    fn encode(&mut self, change: &Change, out: &mut Vec<u8>) -> Result<()> {
-        let batch = rows(change, &self.schema, "parquet")?;
-        let Some(writer) = &mut self.writer else {
-            return Err(Error::internal("the Parquet file is complete already"));
-        };
-        writer.write(&batch).map_err(parquet_error)?;
-        // What is complete goes out, so that memory holds one row group and not the file.
-        out.append(writer.inner_mut());
-        Ok(())
-    }
-
-    fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        if let Some(writer) = self.writer.take() {
-            out.extend(writer.into_inner().map_err(parquet_error)?);
-        }
-        Ok(())
-    }
-}
 
 /// Writes an Arrow IPC file.
 pub(super) struct ArrowEncoder {
@@ -82,7 +45,7 @@ impl Encoder for ArrowEncoder {
 }
 
 /// The schema as files have it: names as they are spelled, no metadata of ours.
-fn spelled(schema: &Schema) -> SchemaRef {
+pub(super) fn spelled(schema: &Schema) -> SchemaRef {
     let field = |field: &Arc<arrow::datatypes::Field>| {
         let name = spelling(field).to_owned();
         field.as_ref().clone().with_name(name).with_metadata(Default::default())
@@ -91,7 +54,7 @@ fn spelled(schema: &Schema) -> SchemaRef {
 }
 
 /// The rows that enter, each as often as it does.
-fn rows(change: &Change, schema: &SchemaRef, format: &str) -> Result<RecordBatch> {
+pub(super) fn rows(change: &Change, schema: &SchemaRef, format: &str) -> Result<RecordBatch> {
     let mut batch = change.batch.clone();
     if change.weights.as_ref().is_some_and(|weights| weights.values().iter().any(|w| *w != 1)) {
         let mut indices = Vec::with_capacity(batch.num_rows());
@@ -103,8 +66,4 @@ fn rows(change: &Change, schema: &SchemaRef, format: &str) -> Result<RecordBatch
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(schema.clone(), batch.columns().to_vec(), &options)?)
-}
-
-fn parquet_error(error: ParquetError) -> Error {
-    Error::execution(format!("writing Parquet: {error}"))
 }

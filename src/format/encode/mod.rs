@@ -7,6 +7,7 @@ mod csv;
 mod debezium;
 mod json;
 mod moves;
+mod parquet;
 mod pieces;
 mod table;
 
@@ -37,7 +38,7 @@ pub(super) fn encoder(spec: &FormatSpec, schema: &SchemaRef, key: Option<&[usize
             }
             Box::new(csv::LineEncoder)
         }
-        Kind::Parquet => Box::new(columnar::ParquetEncoder::new(schema)?),
+        Kind::Parquet => Box::new(parquet::ParquetEncoder::new(schema)?),
         Kind::Arrow => Box::new(columnar::ArrowEncoder::new(schema)?),
         Kind::AccessLog => {
             return Err(Error::unsupported("format 'combined' can be read, but not written")

@@ -16,8 +16,8 @@ const ROWS_MIN: usize = 16 << 10;
 /// The most threads that encode for one sink.
 const THREADS_MAX: usize = 4;
 
-/// Asked once: the answer is looked up in several files.
-static THREADS: LazyLock<usize> =
+/// How many threads encode. Asked once: the answer is looked up in several files.
+pub(super) static THREADS: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX));
 
 /// Appends the bytes of changes, a buffer or more; when they are many and the encoder can be forked, several threads encode.
