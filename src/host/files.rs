@@ -17,6 +17,14 @@ pub trait ReadFile: Read + Seek + Send {
 pub trait WriteFile: Write + Send {
     /// Makes the written bytes durable.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Another handle of the same open file, to sync it from another thread; `None` where that is of no use.
+    ///
+    /// # Errors
+    /// When the system has no handle left.
+    fn again(&self) -> io::Result<Option<Box<dyn WriteFile>>> {
+        Ok(None)
+    }
 }
 
 /// Identity, size and age of a file.
@@ -72,6 +80,11 @@ impl ReadFile for fs::File {
 impl WriteFile for fs::File {
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn again(&self) -> io::Result<Option<Box<dyn WriteFile>>> {
+        // A pipe or a device has no disk under it.
+        if self.metadata()?.is_file() { Ok(Some(Box::new(self.try_clone()?))) } else { Ok(None) }
     }
 }
 

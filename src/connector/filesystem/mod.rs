@@ -1,5 +1,6 @@
 //! Files: read to their end, followed as they grow, or picked up as they appear; written one by one or in folders.
 
+mod behind;
 mod claims;
 mod files;
 mod follow;

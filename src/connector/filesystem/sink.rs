@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::behind::Behind;
 use super::claims::Claim;
 use super::open_error;
 use super::options::FileOptions;
@@ -26,6 +27,7 @@ pub(super) struct FileSink {
     output: Option<Compressor<Output>>,
     /// Encoded, in pieces.
     staged: Vec<Vec<u8>>,
+    behind: Behind,
     /// Kept until the file is complete.
     claim: Option<Claim>,
 }
@@ -68,13 +70,24 @@ impl FileSink {
         let target = hidden.as_ref().unwrap_or(&path);
         let file = host.files.create(target, options.append).map_err(|e| open_error(&host, target, &e))?;
         let output = Compressor::by_path(Output(file), &options.path)?;
-        Ok(Self { host, path, hidden, encoder, output: Some(output), staged: Vec::new(), claim })
+        Ok(Self {
+            host,
+            path,
+            hidden,
+            encoder,
+            output: Some(output),
+            staged: Vec::new(),
+            behind: Behind::default(),
+            claim,
+        })
     }
 
     fn write_staged(&mut self) -> Result<()> {
         let Some(output) = &mut self.output else { return Err(Error::internal("a closed file is written to")) };
-        let written =
-            self.staged.drain(..).try_for_each(|piece| output.write_all(&piece)).and_then(|()| output.flush());
+        let bytes = self.staged.iter().map(Vec::len).sum();
+        let written = self.staged.drain(..).try_for_each(|piece| output.write_all(&piece));
+        let written = written.and_then(|()| output.flush());
+        self.behind.wrote(bytes, output.get_mut().0.as_ref());
         written.map_err(|e| write_error(&format!("'{}'", self.path.display()), &e))
     }
 }
@@ -102,6 +115,7 @@ impl Sink for FileSink {
         self.write_staged()?;
         let failed = |e: io::Error| write_error(&format!("'{}'", self.path.display()), &e);
         self.claim = None;
+        self.behind.finish().map_err(failed)?;
         let output = self.output.take().map(Compressor::finish).transpose().map_err(failed)?;
         // A pipe or a device has no disk under it.
         let durable = self.hidden.is_some() || self.host.files.meta(&self.path).is_ok_and(|m| m.is_file);

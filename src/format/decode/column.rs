@@ -323,7 +323,7 @@ impl Column {
             }
             Values::Float(values) => Arc::new(PrimitiveArray::<Float64Type>::new(take(values).into(), nulls)),
             Values::Text(offsets, all) => {
-                let text = std::mem::replace(all, String::with_capacity(all.len()));
+                let text = std::mem::replace(all, String::with_capacity(room(all.len())));
                 let array = StringArray::try_new(take_offsets(offsets), Buffer::from_vec(text.into_bytes()), nulls)?;
                 match self.data_type {
                     DataType::Utf8 => Arc::new(array),
@@ -405,12 +405,17 @@ fn end(offsets: &[i32]) -> usize {
 
 /// Takes values out and leaves room for as many: blocks are alike.
 fn take<T>(values: &mut Vec<T>) -> Vec<T> {
-    let room = Vec::with_capacity(values.len());
+    let room = Vec::with_capacity(room(values.len()));
     std::mem::replace(values, room)
 }
 
+/// Room for the values of the next block: some more than the last had, as to grow would be to move them all.
+fn room(last: usize) -> usize {
+    last + last / 8
+}
+
 fn take_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
-    let mut next = Vec::with_capacity(offsets.len());
+    let mut next = Vec::with_capacity(room(offsets.len()));
     next.push(0);
     OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(offsets, next)))
 }
