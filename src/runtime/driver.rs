@@ -237,7 +237,7 @@ impl Driver {
     /// Whether it pays to wait for more rows: only files wait, to make large intervals; rows that come as they happen do not.
     pub fn wants_more(&self, settings: &Settings) -> bool {
         let mut sources = self.sources.iter().flatten().filter(|s| !s.has_ended()).peekable();
-        sources.peek().is_some() && sources.all(|s| !s.is_live() && !s.is_full(settings))
+        sources.peek().is_some() && sources.all(|s| !s.is_live() && !s.has_enough(settings))
     }
 
     /// Whether a source has as many rows as an interval may take.

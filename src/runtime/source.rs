@@ -20,6 +20,9 @@ use crate::metrics::SourceMetrics;
 use crate::settings::Settings;
 use crate::time::{PartitionClock, Timestamp, Watermark, combine};
 
+/// Rows of a file that an idle driver waits for, and no more.
+const ENOUGH_ROWS: usize = 512 << 10;
+
 /// Opens a source for these physical columns.
 pub type Opener = Box<dyn Fn(&[usize]) -> Result<Box<dyn Source>> + Send + Sync>;
 
@@ -153,11 +156,19 @@ impl RunningSource {
 
     /// Whether waiting longer would bring an interval no more rows.
     pub(super) fn is_full(&self, settings: &Settings) -> bool {
+        self.holds(settings.interval_rows_max)
+    }
+
+    /// Whether there are rows enough to be worth an interval while nothing else is to be done. Where running is slower than
+    /// reading, more of them will wait when the next one begins.
+    pub(super) fn has_enough(&self, settings: &Settings) -> bool {
+        self.holds(settings.interval_rows_max.min(ENOUGH_ROWS))
+    }
+
+    fn holds(&self, rows: usize) -> bool {
         match &self.work {
             None => true,
-            Some(work) => {
-                !work.rest.is_empty() || work.feed.is_full() || work.feed.rows_waiting() >= settings.interval_rows_max
-            }
+            Some(work) => !work.rest.is_empty() || work.feed.is_full() || work.feed.rows_waiting() >= rows,
         }
     }
 
