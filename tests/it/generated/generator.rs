@@ -546,13 +546,18 @@ impl Generator<'_> {
             Type::Float => {
                 let value = self.expr(Type::Float, scope, 1);
                 let ints = self.expr(Type::Int, scope, 0);
+                // Whether NaN is the largest depends on the order of rows in DataFusion's `min` and `max` of groups.
+                let number = match self.flavour {
+                    Flavour::Extreme => format!("nanvl({value}, CAST(NULL AS DOUBLE))"),
+                    Flavour::Small => value.clone(),
+                };
                 let call = match self.rng.random_range(0..6) {
                     0 | 1 => format!("sum({value})"),
-                    2 => format!("min({value})"),
-                    3 => format!("max({value})"),
+                    2 => format!("min({number})"),
+                    3 => format!("max({number})"),
                     4 if self.flavour == Flavour::Small => format!("avg({ints})"),
                     5 if self.flavour == Flavour::Small => format!("median({value})"),
-                    _ => format!("max({value})"),
+                    _ => format!("max({number})"),
                 };
                 format!("{call}{}", filter(self))
             }
