@@ -220,7 +220,9 @@ impl Engine {
     /// When a source or a query fails.
     pub async fn step(&self) -> Result<StepReport> {
         let mut driver = self.shared.driver.lock().await;
-        self.step_and_fail(&mut driver).await
+        let report = self.step_and_fail(&mut driver).await?;
+        self.publish_progress(&driver, &mut |_| ());
+        Ok(report)
     }
 
     /// Runs intervals until every query has ended or `control` ends the run; `observe` is called after every interval and
@@ -292,7 +294,10 @@ impl Engine {
     async fn step_and_fail(&self, driver: &mut Driver) -> Result<StepReport> {
         let report = self.step_driver(driver).await?;
         match driver.failures().into_iter().next() {
-            Some((_, error)) => Err(error),
+            Some((_, error)) => {
+                self.publish_progress(driver, &mut |_| ());
+                Err(error)
+            }
             None => Ok(report),
         }
     }
@@ -304,7 +309,6 @@ impl Engine {
         let report = driver.step(&settings).await?;
         self.shared.stepped.notify_waiters();
         self.keep_late(&report)?;
-        *self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner) = driver.progress();
         Ok(report)
     }
 

@@ -18,6 +18,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::physical_expr::PhysicalExpr;
 
+pub(super) use self::contents::by_time;
 use self::local::Local;
 use self::tables::Tables;
 use super::assign::micros;
@@ -108,6 +109,7 @@ impl Run for AggregateRun {
             };
             locals.insert(NO_WINDOW, local);
         }
+        let read: u64 = locals.values().map(|l| l.read).sum();
         let closing = aggregate.window.as_ref().map(|w| context.closing_time(w.domain, w.lag, &w.sources));
         context.with_state(
             aggregate.id,
@@ -134,6 +136,8 @@ impl Run for AggregateRun {
                     }
                 }
                 context.counters.closed.fetch_add(count, Ordering::Relaxed);
+                let read = read + std::mem::take(&mut tables.read);
+                context.counters.state_rows_read.fetch_add(read, Ordering::Relaxed);
                 Ok(out)
             },
         )
@@ -157,7 +161,7 @@ impl AggregateRun {
 }
 
 /// The end (µs) of each row's window, from whichever of the window's columns is grouped by.
-fn window_ends(window: &WindowUse, evaluate: impl Fn(usize) -> Result<ArrayRef>) -> Result<Int64Array> {
+pub(super) fn window_ends(window: &WindowUse, evaluate: impl Fn(usize) -> Result<ArrayRef>) -> Result<Int64Array> {
     let rank = |role: &WindowRole| match role {
         WindowRole::End => 0,
         WindowRole::Time => 1,
@@ -185,7 +189,7 @@ fn window_ends(window: &WindowUse, evaluate: impl Fn(usize) -> Result<ArrayRef>)
 }
 
 /// The rows of each window, in order; `None` stands for all rows, which is the common case of one window per batch.
-fn split_by_window(ends: &Int64Array) -> Vec<(i64, Option<UInt32Array>)> {
+pub(super) fn split_by_window(ends: &Int64Array) -> Vec<(i64, Option<UInt32Array>)> {
     let values = ends.values();
     let Some(first) = values.first() else { return Vec::new() };
     if values.iter().all(|end| end == first) {
@@ -204,7 +208,7 @@ fn split_by_window(ends: &Int64Array) -> Vec<(i64, Option<UInt32Array>)> {
 }
 
 /// The start (µs) of the window that ends at `end`.
-fn start_of(spec: WindowSpec, end: i64) -> i64 {
+pub(super) fn start_of(spec: WindowSpec, end: i64) -> i64 {
     match spec {
         WindowSpec::Tumble { size, .. } | WindowSpec::Hop { size, .. } => end - size,
         WindowSpec::Cumulate { max, offset, .. } => {

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use datafusion::execution::TaskContext;
 
 /// Puts rows into windows.
+#[derive(Clone)]
 pub(super) struct Assign {
     pub(super) time: Arc<dyn PhysicalExpr>,
     pub(super) spec: WindowSpec,
@@ -37,6 +38,10 @@ pub(super) struct Assign {
 impl Operate for Assign {
     fn name(&self) -> &'static str {
         "AssignExec"
+    }
+
+    fn assignment(&self) -> Option<&Assign> {
+        Some(self)
     }
 
     fn start(&self, context: Arc<QueryContext>, _: &Arc<TaskContext>) -> Result<Box<dyn Run>> {
@@ -176,7 +181,10 @@ pub(super) fn timestamps(micros: &[i64], unit: TimeUnit, data_type: &DataType, b
 }
 
 /// A timestamp column in microseconds, and its unit. What does not fit is NULL: such a time is in no window.
-pub(super) fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
+///
+/// # Errors
+/// When it is no timestamp.
+pub fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
     let DataType::Timestamp(unit, _) = time.data_type() else {
         return Err(Error::internal(format!("the time of a window is {}", time.data_type())));
     };
@@ -188,5 +196,10 @@ pub(super) fn micros(time: &ArrayRef) -> Result<(Int64Array, TimeUnit)> {
         TimeUnit::Microsecond => return Ok((raw.clone(), *unit)),
         TimeUnit::Nanosecond => return Ok((raw.unary(|v: i64| v.div_euclid(1_000)), *unit)),
     };
-    Ok((raw.unary_opt(|v: i64| v.checked_mul(factor)), *unit))
+    // All at once where all fit, as they nearly always do: a check per row costs more than the product.
+    let limit = i64::MAX.unsigned_abs() / factor;
+    if raw.values().iter().fold(true, |fit, v| fit & (v.unsigned_abs() <= limit)) {
+        return Ok((raw.unary(|v: i64| v.wrapping_mul(factor as i64)), *unit));
+    }
+    Ok((raw.unary_opt(|v: i64| v.checked_mul(factor as i64)), *unit))
 }

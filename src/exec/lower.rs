@@ -23,6 +23,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 
 use super::aggregate::Aggregate;
 use super::assign::Assign;
+use super::flat::FlatAggregate;
 use super::groups::Call;
 use super::hold::Hold;
 use super::join::{Expires, Join, Residual, Seen, Side};
@@ -77,6 +78,7 @@ impl ExtensionPlanner for Operators {
     ) -> DfResult<Option<Arc<dyn ExecutionPlan>>> {
         let Some(node) = node.as_any().downcast_ref::<OperatorNode>() else { return Ok(None) };
         let schema: SchemaRef = Arc::new(node.schema.as_arrow().clone());
+        let mut inputs = physical_inputs.to_vec();
         let lowering = Lowering { planner, session, planning, inputs: logical_inputs, schema: Arc::clone(&schema) };
         let operator: Arc<dyn Operate> = match &node.operator {
             Operator::Recompute(recompute) => {
@@ -85,9 +87,16 @@ impl ExtensionPlanner for Operators {
                 let body = own.create_physical_plan(&recompute.body, &self.batch).await?;
                 Arc::new(Arc::new(lowering.recompute(recompute, body)?))
             }
+            Operator::Aggregate(operator) => {
+                let aggregate = Arc::new(lowering.aggregate(operator)?);
+                match operator.window.as_ref().filter(|w| w.merges).map(|w| w.spec) {
+                    Some(WindowSpec::Session { gap }) => Arc::new(Arc::new(SessionAggregate { aggregate, gap })),
+                    _ => lowering.fastest(aggregate, &mut inputs)?,
+                }
+            }
             other => lowering.lower(other)?,
         };
-        Ok(Some(Arc::new(OperatorExec::new(operator, physical_inputs.to_vec(), schema))))
+        Ok(Some(Arc::new(OperatorExec::new(operator, inputs, schema))))
     }
 }
 
@@ -104,13 +113,6 @@ impl Lowering<'_> {
         Ok(match operator {
             Operator::Source(source) => Arc::new(Source { source: source.source, schema: Arc::clone(&self.schema) }),
             Operator::Assign(assign) => Arc::new(self.assign(assign)?),
-            Operator::Aggregate(operator) => {
-                let aggregate = Arc::new(self.aggregate(operator)?);
-                match operator.window.as_ref().filter(|w| w.merges).map(|w| w.spec) {
-                    Some(WindowSpec::Session { gap }) => Arc::new(Arc::new(SessionAggregate { aggregate, gap })),
-                    _ => Arc::new(aggregate),
-                }
-            }
             Operator::Limit(limit) => {
                 Arc::new(Limit { id: limit.id, skip: limit.skip, fetch: limit.fetch, ends_query: limit.ends_query })
             }
@@ -126,7 +128,9 @@ impl Lowering<'_> {
             Operator::Once => Arc::new(Once),
             Operator::Slot(slot) => Arc::new(Slot { id: slot.id, input: slot.input }),
             Operator::Join(join) => Arc::new(Arc::new(self.join(join)?)),
-            Operator::Recompute(_) => return Err(DataFusionError::Internal("a body is lowered first".to_owned())),
+            Operator::Recompute(_) | Operator::Aggregate(_) => {
+                return Err(DataFusionError::Internal("it is lowered with its inputs".to_owned()));
+            }
         })
     }
 
@@ -302,6 +306,21 @@ impl Lowering<'_> {
                 .collect(),
             schema: Arc::clone(&self.schema),
         })
+    }
+
+    /// The flat form of an aggregate where it has one; that may take over what is below it.
+    fn fastest(
+        &self,
+        aggregate: Arc<Aggregate>,
+        inputs: &mut Vec<Arc<dyn ExecutionPlan>>,
+    ) -> DfResult<Arc<dyn Operate>> {
+        if let [input] = inputs.as_slice()
+            && let Some((flat, below)) = FlatAggregate::new(&aggregate, input)?
+        {
+            *inputs = vec![below];
+            return Ok(Arc::new(Arc::new(flat)));
+        }
+        Ok(Arc::new(aggregate))
     }
 
     fn exprs(&self, exprs: &[Expr]) -> DfResult<Vec<Arc<dyn PhysicalExpr>>> {

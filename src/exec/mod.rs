@@ -10,6 +10,7 @@ mod aggregate;
 mod assign;
 mod contents;
 mod context;
+mod flat;
 mod groups;
 mod hold;
 mod join;
@@ -29,6 +30,7 @@ mod share;
 mod source;
 mod weighted;
 
+pub use assign::micros;
 pub use contents::StateRows;
 pub use context::{Counters, IntervalInput, QueryContext, SourceInput};
 pub use present::Presenter;

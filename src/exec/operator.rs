@@ -19,6 +19,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, stream};
 
+use super::assign::Assign;
 use super::context::QueryContext;
 use crate::error::Result;
 
@@ -26,6 +27,11 @@ use crate::error::Result;
 pub(super) trait Operate: Send + Sync {
     /// A name for plans.
     fn name(&self) -> &'static str;
+
+    /// The assignment of rows to windows, when that is what it does: an aggregate may take it over.
+    fn assignment(&self) -> Option<&Assign> {
+        None
+    }
 
     /// Starts an interval.
     fn start(&self, context: Arc<QueryContext>, task: &Arc<TaskContext>) -> Result<Box<dyn Run>>;
@@ -65,6 +71,11 @@ impl OperatorExec {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Self { operator, inputs, properties: Arc::new(properties) }
+    }
+
+    /// As [`Operate::assignment`].
+    pub(super) fn assignment(&self) -> Option<&Assign> {
+        self.operator.assignment()
     }
 }
 

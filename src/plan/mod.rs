@@ -67,6 +67,8 @@ pub struct SourceUse {
     pub table: String,
     /// The columns it reads, ascending.
     pub columns: Vec<usize>,
+    /// Whether it judges rows by their row watermark.
+    pub row_watermark: bool,
 }
 
 /// An operator that keeps state, for EXPLAIN and SHOW STATE.

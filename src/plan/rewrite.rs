@@ -316,6 +316,7 @@ impl Rewriter<'_> {
         let source = self.source(&name, &columns);
         let watermark = table.watermark.as_ref().filter(|_| want_watermark);
         let mut schema = scan.projected_schema.as_ref().clone();
+        self.sources[source].row_watermark |= watermark.is_some();
         if watermark.is_some() {
             schema = with_hidden(&schema, ROW_WATERMARK)?;
         }
@@ -383,7 +384,7 @@ impl Rewriter<'_> {
     /// The index of a source that is read with these columns too.
     fn source(&mut self, table: &str, columns: &[usize]) -> usize {
         let at = self.sources.iter().position(|s| s.table == table).unwrap_or_else(|| {
-            self.sources.push(SourceUse { table: table.to_owned(), columns: Vec::new() });
+            self.sources.push(SourceUse { table: table.to_owned(), columns: Vec::new(), row_watermark: false });
             self.sources.len() - 1
         });
         let known = &mut self.sources[at].columns;

@@ -113,7 +113,7 @@ impl Driver {
                 }
             };
             if let Some(Some(source)) = self.sources.get_mut(index) {
-                source.want(&used.columns);
+                source.want(&used.columns, used.row_watermark);
             }
             inputs.push(Feeds::Source(index));
         }

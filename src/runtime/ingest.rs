@@ -5,17 +5,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast, filter_record_batch, max};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::execution::SessionState;
 use datafusion::physical_expr::PhysicalExpr;
 
 use crate::catalog::TableDef;
 use crate::error::Result;
+use crate::exec::micros;
 use crate::plan::ROW_WATERMARK;
-use crate::time::{PartitionClock, Timestamp, Unit};
+use crate::time::{PartitionClock, Timestamp};
 
 /// Turns decoded batches into what queries read.
 pub(super) struct Ingest {
@@ -24,6 +25,8 @@ pub(super) struct Ingest {
     /// Columns of the result: a physical one by its place in the projection, or a computed one.
     columns: Vec<Column>,
     schema: SchemaRef,
+    /// The result without the row watermark.
+    visible: SchemaRef,
     watermark: Option<WatermarkOf>,
 }
 
@@ -95,14 +98,16 @@ impl Ingest {
                 })
             }
         };
-        let mut fields: Vec<_> = result.fields().iter().cloned().collect();
+        let visible = Arc::new(result);
+        let mut fields: Vec<_> = visible.fields().iter().cloned().collect();
         if watermark.is_some() {
             fields.push(Arc::new(Field::new(ROW_WATERMARK, DataType::Int64, false)));
         }
-        Ok(Self { projection, columns, schema: Arc::new(Schema::new(fields)), watermark })
+        Ok(Self { projection, columns, schema: Arc::new(Schema::new(fields)), visible, watermark })
     }
 
-    /// Computes columns and row watermarks; `believed_until` (µs) is the latest event time to be believed.
+    /// Computes columns, and row watermarks where rows are `judged` by them; `believed_until` (µs) is the latest event time to
+    /// be believed.
     ///
     /// # Errors
     /// When a computed column fails.
@@ -112,6 +117,7 @@ impl Ingest {
         clock: &mut PartitionClock,
         now: Timestamp,
         believed_until: Option<i64>,
+        judged: bool,
     ) -> Result<Ingested> {
         let rows = decoded.num_rows();
         let evaluate = |column: &Column| -> Result<ArrayRef> {
@@ -127,12 +133,8 @@ impl Ingest {
                 *column = cast(column, field.data_type())?;
             }
         }
-        let visible: SchemaRef = match self.watermark {
-            Some(_) => Arc::new(self.schema.project(&(0..columns.len()).collect::<Vec<_>>())?),
-            None => Arc::clone(&self.schema),
-        };
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(visible, columns, &options)?;
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.visible), columns, &options)?;
         let Some(watermark) = &self.watermark else {
             return Ok(Ingested { batch, quarantined: 0, null_time: 0, late_after_idle: 0 });
         };
@@ -141,8 +143,14 @@ impl Ingest {
         let null_time = times.null_count() as u64;
         let promised = match watermark {
             WatermarkOf::Column(_) => times,
-            WatermarkOf::Expr(expr, _) => micros(&expr.evaluate(&batch)?.into_array(batch.num_rows())?)?,
+            WatermarkOf::Expr(expr, _) => micros(&expr.evaluate(&batch)?.into_array(batch.num_rows())?)?.0,
         };
+        if !judged && clock.promises_nothing() {
+            if batch.num_rows() > 0 {
+                clock.advance_to(max(&promised), now);
+            }
+            return Ok(Ingested { batch, quarantined, null_time, late_after_idle: 0 });
+        }
         let mut row_watermarks = Vec::with_capacity(batch.num_rows());
         let late_after_idle = if promised.null_count() == 0 {
             clock.advance(promised.values().iter().map(|t| Some(*t)), now, &mut row_watermarks)
@@ -162,26 +170,15 @@ impl Ingest {
 
 /// The rows whose event time is to be believed, their times in µs, and how many were not believed.
 fn believe(batch: RecordBatch, time: usize, until: Option<i64>) -> Result<(RecordBatch, Int64Array, u64)> {
-    let times = micros(batch.column(time))?;
+    let times = micros(batch.column(time))?.0;
     let Some(until) = until else { return Ok((batch, times, 0)) };
-    let beyond = |t: Option<i64>| t.is_some_and(|t| t > until);
-    if !times.iter().any(beyond) {
+    if max(&times).is_none_or(|latest| latest <= until) {
         return Ok((batch, times, 0));
     }
+    let beyond = |t: Option<i64>| t.is_some_and(|t| t > until);
     let keep: BooleanArray = times.iter().map(|t| Some(!beyond(t))).collect();
     let kept = filter_record_batch(&batch, &keep)?;
-    let times = micros(kept.column(time))?;
+    let times = micros(kept.column(time))?.0;
     let lost = batch.num_rows() - kept.num_rows();
     Ok((kept, times, lost as u64))
-}
-
-/// A timestamp column in µs; what does not fit counts as no time.
-fn micros(column: &ArrayRef) -> Result<Int64Array> {
-    let unit = Unit::from(crate::time::unit_of(column.data_type()));
-    let raw = cast(column, &DataType::Int64)?;
-    let raw = raw.as_primitive::<Int64Type>();
-    Ok(match unit {
-        Unit::Micro => raw.clone(),
-        _ => raw.unary_opt(|v| unit.to_micros(v)),
-    })
 }

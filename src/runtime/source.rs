@@ -45,6 +45,8 @@ pub(super) struct RunningSource {
     setup: SourceSetup,
     /// The columns that its queries read.
     wanted: BTreeSet<usize>,
+    /// Some query judges rows by their watermark.
+    judged: bool,
     work: Option<Work>,
     clocks: Vec<PartitionClock>,
     pub(super) watermark: Watermark,
@@ -73,6 +75,7 @@ impl RunningSource {
             clocks: vec![PartitionClock::new(delay, now); partitions],
             setup,
             wanted: BTreeSet::new(),
+            judged: false,
             work: None,
             watermark: i64::MIN,
             held_by: None,
@@ -107,8 +110,9 @@ impl RunningSource {
         !self.is_open() || (self.is_live() && columns.iter().all(|c| self.wanted.contains(c)))
     }
 
-    /// One more query reads these columns.
-    pub(super) fn want(&mut self, columns: &[usize]) {
+    /// One more query reads these columns, and perhaps the row watermarks.
+    pub(super) fn want(&mut self, columns: &[usize], row_watermark: bool) {
+        self.judged |= row_watermark;
         if self.is_open() {
             return;
         }
@@ -260,7 +264,7 @@ impl RunningSource {
         let skew = settings.future_skew_max_micros;
         let believed_until = (live && skew > 0).then(|| now.0.saturating_add(skew));
         let at = batch.partition.min(self.clocks.len() - 1);
-        let ingested = work.ingest.ingest(&batch.batch, &mut self.clocks[at], now, believed_until)?;
+        let ingested = work.ingest.ingest(&batch.batch, &mut self.clocks[at], now, believed_until, self.judged)?;
         self.metrics.quarantined += ingested.quarantined;
         self.metrics.null_time += ingested.null_time;
         self.metrics.late_after_idle += ingested.late_after_idle;

@@ -13,4 +13,4 @@ pub use duration::{format_duration, parse_duration};
 pub use interval::{IntervalId, MICROS_PER_SECOND};
 pub use timestamp::{Timestamp, Unit, unit_of};
 pub use watermark::{PartitionClock, Watermark, WatermarkHolder, combine};
-pub use window::{Window, WindowSpec, window_time_gap};
+pub use window::{Panes, Window, WindowSpec, window_time_gap};

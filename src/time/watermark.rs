@@ -59,6 +59,19 @@ impl PartitionClock {
         behind
     }
 
+    /// As [`PartitionClock::advance`] over rows, at least one, of which the latest has this event time, when no row is asked
+    /// about.
+    pub fn advance_to(&mut self, latest: Option<i64>, now: Timestamp) {
+        self.max_event = latest.map_or(self.max_event, |t| self.max_event.max(t));
+        self.last_row_at = now.0;
+        self.idle = false;
+    }
+
+    /// Whether nothing was promised while it was idle, so that no row can be behind that.
+    pub fn promises_nothing(&self) -> bool {
+        self.floor == i64::MIN
+    }
+
     fn of(&self, max_event: i64) -> Watermark {
         if max_event == i64::MIN { i64::MIN } else { max_event.saturating_sub(self.delay) }
     }

@@ -116,6 +116,16 @@ impl WindowSpec {
         }
     }
 
+    /// The panes that its windows are made of; `None` for SESSION.
+    pub fn panes(self) -> Option<Panes> {
+        match self {
+            Self::Tumble { size, offset } => Some(Panes { width: size, offset }),
+            Self::Hop { slide, size, offset } => Some(Panes { width: gcd(slide, size), offset }),
+            Self::Cumulate { step, offset, .. } => Some(Panes { width: step, offset }),
+            Self::Session { .. } => None,
+        }
+    }
+
     /// Whether every bound of its windows is a multiple of `unit`, for SESSION given that the rows' times are.
     pub fn is_multiple_of(self, unit: i64) -> bool {
         let lengths = match self {
@@ -162,6 +172,28 @@ impl WindowSpec {
         }
         true
     }
+}
+
+/// Stretches of equal length side by side: no window begins or ends inside of one, so the rows of a pane are in the same windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panes {
+    width: i64,
+    offset: i64,
+}
+
+impl Panes {
+    /// The pane that holds `t`; `None` when a bound does not fit in an `i64`.
+    pub fn of(self, t: i64) -> Option<Window> {
+        let start = floor_to(t, self.width, self.offset)?;
+        Some(Window { start, end: start.checked_add(self.width)? })
+    }
+}
+
+fn gcd(mut a: i64, mut b: i64) -> i64 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }
 
 /// The greatest `offset + k × size` that is not after `t`.
@@ -242,6 +274,28 @@ mod tests {
             let expected: Vec<_> = (1..=4).map(|k| (start, start + 3 * k)).filter(|w| t < w.1).collect();
             assert_eq!(windows(WindowSpec::Cumulate { step: 3, max: 12, offset: 0 }, t), expected);
         }
+    }
+
+    #[test]
+    fn rows_of_a_pane_are_in_the_same_windows() {
+        for spec in [
+            WindowSpec::Tumble { size: 10, offset: 3 },
+            WindowSpec::Hop { slide: 4, size: 10, offset: 1 },
+            WindowSpec::Hop { slide: 3, size: 10, offset: 0 },
+            WindowSpec::Cumulate { step: 3, max: 12, offset: 2 },
+        ] {
+            let panes = spec.panes().unwrap();
+            for t in -40..40 {
+                let pane = panes.of(t).unwrap();
+                assert!(pane.start <= t && t < pane.end);
+                assert_eq!(windows(spec, t), windows(spec, pane.start), "{spec} {t}");
+                for (start, end) in windows(spec, t) {
+                    assert!(start <= pane.start && pane.end <= end, "{spec} {t}");
+                }
+            }
+            assert_eq!(panes.of(i64::MIN), None);
+        }
+        assert_eq!(WindowSpec::Session { gap: 1 }.panes(), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Aggregate {
     }
 
     /// The final rows of a closing window: the groups touched in this interval, and those in its table that were not.
-    pub(super) fn close(&self, end: i64, local: Option<Local>, tables: &Tables) -> Result<Option<RecordBatch>> {
+    pub(super) fn close(&self, end: i64, local: Option<Local>, tables: &mut Tables) -> Result<Option<RecordBatch>> {
         let table = tables.get(end).filter(|t| !t.is_empty());
         let (mut keys, mut accumulators, touched, before) = match local {
             Some(mut local) => {
@@ -49,6 +49,7 @@ impl Aggregate {
                 let groups: Vec<usize> = (before..total).collect();
                 accumulators.merge(&table.read(&slots)?, &groups, total)?;
                 let others = table.keys(&slots)?;
+                tables.read += slots.len() as u64;
                 keys = if before == 0 { others } else { concat(&keys, &others)? };
             }
         }
@@ -109,7 +110,7 @@ impl Aggregate {
     }
 
     /// Rows of the result: group columns in the order of GROUP BY, then the values, then the weights.
-    fn rows(
+    pub(in crate::exec) fn rows(
         &self,
         end: i64,
         keys: &[ArrayRef],

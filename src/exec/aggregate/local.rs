@@ -23,6 +23,8 @@ pub(super) struct Local {
     /// The slot in the table of each group that was there before.
     pub(super) slots: Vec<Option<u32>>,
     groups: Vec<usize>,
+    /// Rows read from the table.
+    pub(super) read: u64,
 }
 
 impl Local {
@@ -35,7 +37,7 @@ impl Local {
             Some(new_group_values(Arc::new(schema), &GroupOrdering::None)?)
         };
         let accumulators = Accumulators::new(&aggregate.calls)?;
-        Ok(Self { keys, accumulators, slots: Vec::new(), groups: Vec::new() })
+        Ok(Self { keys, accumulators, slots: Vec::new(), groups: Vec::new(), read: 0 })
     }
 
     /// The one group of an aggregate without GROUP BY, before any row.
@@ -111,6 +113,7 @@ impl Local {
         if slots.is_empty() {
             return Ok(());
         }
+        self.read += slots.len() as u64;
         if slots.len() < total - before {
             self.accumulators.expect_gaps(arguments, total)?;
         }

@@ -1,6 +1,7 @@
 //! The state of an aggregate: a table per open window, by the window's end.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::contents::contents_of;
 use super::{Aggregate, NO_WINDOW};
@@ -13,17 +14,18 @@ use crate::state::StateTable;
 pub(super) struct Tables {
     by_end: BTreeMap<i64, StateTable>,
     closing: Vec<i64>,
+    /// Rows read in this interval from windows that close.
+    pub(super) read: u64,
     /// How far (µs) time must have passed a window's end to close it.
     lag: i64,
-    /// What the columns are called: those of the key, then those of the states.
-    names: Vec<String>,
+    aggregate: Arc<Aggregate>,
 }
 
 impl Tables {
     /// No windows yet.
-    pub(super) fn new(aggregate: &Aggregate) -> Self {
+    pub(super) fn new(aggregate: &Arc<Aggregate>) -> Self {
         let lag = aggregate.window.as_ref().map_or(0, |w| w.lag);
-        Self { by_end: BTreeMap::new(), closing: Vec::new(), lag, names: aggregate.state_names() }
+        Self { by_end: BTreeMap::new(), closing: Vec::new(), read: 0, lag, aggregate: Arc::clone(aggregate) }
     }
 
     /// The table of a window, when the window has been seen before.
@@ -76,7 +78,7 @@ impl OperatorState for Tables {
 
     fn contents(&self) -> Result<Vec<StateRows>> {
         let tables: Vec<_> = self.by_end.iter().map(|(end, table)| (*end, table)).collect();
-        Ok(vec![contents_of(&tables, &self.names)?])
+        Ok(vec![contents_of(&self.aggregate, &tables)?])
     }
 
     fn rows(&self) -> usize {

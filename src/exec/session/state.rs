@@ -40,12 +40,11 @@ pub(super) struct Sessions {
     by_slot: HashMap<u32, (Arc<[u8]>, i64, i64)>,
     by_end: Ends,
     staged: Option<(Vec<u32>, Fresh)>,
-    /// What the columns are called: those of the key, then those of the states.
-    names: Vec<String>,
+    aggregate: Arc<Aggregate>,
 }
 
 impl Sessions {
-    pub(super) fn new(aggregate: &Aggregate) -> Result<Self> {
+    pub(super) fn new(aggregate: &Arc<Aggregate>) -> Result<Self> {
         let mut keys = aggregate.key_types.clone();
         keys.push(DataType::Int64);
         let mut values = Vec::new();
@@ -61,7 +60,7 @@ impl Sessions {
             by_slot: HashMap::new(),
             by_end: Ends::new(),
             staged: None,
-            names: aggregate.state_names(),
+            aggregate: Arc::clone(aggregate),
         })
     }
 
@@ -138,8 +137,8 @@ impl OperatorState for Sessions {
             Arc::new(TimestampMicrosecondArray::from_iter_values(bounds.iter().map(at)))
         };
         let mut columns = vec![("window_start".to_owned(), of(|b| b.0)), ("window_end".to_owned(), of(|b| b.1))];
-        let kept = self.keys(&slots)?.into_iter().chain(self.states(&slots)?);
-        columns.extend(self.names.iter().cloned().zip(kept));
+        let kept = self.aggregate.state_columns(self.keys(&slots)?, &self.states(&slots)?, slots.len())?;
+        columns.extend(self.aggregate.state_names().into_iter().zip(kept));
         Ok(vec![StateRows::new("", columns, slots.len())?])
     }
 
