@@ -5,6 +5,9 @@
 //! `BENCH_ROWS` sets how many rows there are, `BENCH_KEYS` (a list) how many keys they are spread over. With `BENCH_GROWTH=10000000`
 //! nothing else runs but g1 over so many keys, each new: what the slowest interval took, and what a key takes in memory.
 
+// A bench reads the clock.
+#![allow(clippy::disallowed_methods)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -76,7 +76,10 @@
 //! 7. It *seals* the interval: every row gets its row watermark from its partition's [`PartitionClock`](time::PartitionClock),
 //!    and the watermarks of the sources move. Rows and watermarks together are an [`IntervalInput`](exec::IntervalInput).
 //! 8. It *runs* the same physical plan over those rows with [`exec::Query::run`]. Operators find their
-//!    [state tables](state) through the task context, read the keys that the rows touch, and stage what they write. A
+//!    [state tables](state) through the task context, read the keys that the rows touch, and stage what they write. An
+//!    *aggregate* whose functions have a state of a few words (`exec::flat`) changes it in place, in a
+//!    [`FlatTable`](state::FlatTable) that can take an interval back; it takes over the assignment to windows below it, and puts
+//!    overlapping windows together from panes when they close. A
 //!    *keyed join* reads the rows of the other side that the interval's rows meet. *Keyed recompute* fetches the rows of these keys from a [`RowStore`](state::RowStore), runs the stock operator on them as they
 //!    were and as they are now, and hands on the difference.
 //! 9. It *decides*: [`Query::commit`](exec::Query::commit) makes what was staged the base;

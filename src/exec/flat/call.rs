@@ -13,7 +13,7 @@ use datafusion::functions_aggregate::average::Avg;
 use datafusion::functions_aggregate::count::Count;
 use datafusion::functions_aggregate::min_max::{Max, Min};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::expressions::{CastExpr, Literal};
 
 use super::distinct::DistinctSet;
 use crate::error::{Error, Result};
@@ -30,6 +30,8 @@ pub(super) struct FlatCall {
     /// `None`: whatever the row holds counts.
     pub(super) argument: Option<Arc<dyn PhysicalExpr>>,
     pub(super) filter: Option<Arc<dyn PhysicalExpr>>,
+    /// The argument is an integer that was made a DOUBLE for the average.
+    whole: bool,
     result: DataType,
 }
 
@@ -71,6 +73,8 @@ impl FlatCall {
         }
         let of = argument.data_type(&call.input).ok()?;
         let result = function.field().data_type().clone();
+        let cast = argument.downcast_ref::<CastExpr>();
+        let whole = cast.is_some_and(|c| c.expr().data_type(&call.input).is_ok_and(|t| t.is_integer()));
         let mut argument = Some(Arc::clone(argument));
         let function = if inner.is::<Count>() && result == DataType::Int64 {
             let constant = argument.as_ref().and_then(|a| a.downcast_ref::<Literal>());
@@ -104,7 +108,7 @@ impl FlatCall {
             Function::Count | Function::CountDistinct(_) => 0,
             _ => flag(number),
         };
-        Some(Self { function, at, seen, argument, filter: call.filter.clone(), result })
+        Some(Self { function, at, seen, argument, filter: call.filter.clone(), whole, result })
     }
 
     /// The words of a new row.
@@ -121,10 +125,14 @@ impl FlatCall {
         }
     }
 
-    /// Whether states of parts give what the rows in their order give. Among floats NaN is neither less nor more than a number,
-    /// so the last one of them decides.
+    /// Whether states of parts give what the rows in their order give: that of sums of whole numbers does not matter. Of floats
+    /// it does, in the last digit of a sum, and where NaN is among them, which is neither less nor more than a number.
     pub(super) fn merges(&self) -> bool {
-        !matches!(self.function, Function::Min(Number::Float) | Function::Max(Number::Float))
+        match self.function {
+            Function::Sum(Number::Float) | Function::Min(Number::Float) | Function::Max(Number::Float) => false,
+            Function::Avg => self.whole,
+            _ => true,
+        }
     }
 
     /// Evaluates the argument over a batch.

@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(rows.row(19_999), [19_999, 39_998]);
         rows.each(&[5, 19_000], |i, row| row[0] += i as u64 + 1);
         assert_eq!((rows.row(5)[0], rows.row(19_000)[0]), (6, 19_002));
-        for len in [19_000, CHUNK, CHUNK + 1, 3, 0] {
+        for len in [19_000, CHUNK + 1, CHUNK, 3, 0] {
             rows.truncate(len);
             assert_eq!((rows.len(), rows.blocks().map(<[u64]>::len).sum::<usize>()), (len, len * 2));
         }

@@ -54,7 +54,7 @@ fn model(batches: &[Vec<ArrayRef>], types: &[DataType]) -> BTreeMap<Vec<u8>, u64
 fn ints(seed: u64, rows: usize, of: u64) -> ArrayRef {
     let value = |i: u64| {
         let v = (i + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 17;
-        if v % 11 == 0 { None } else { Some((v % of) as i64 - 3) }
+        if v.is_multiple_of(11) { None } else { Some((v % of) as i64 - 3) }
     };
     Arc::new((0..rows as u64).map(value).collect::<Int64Array>())
 }
