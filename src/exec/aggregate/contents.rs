@@ -31,7 +31,6 @@ impl Aggregate {
 
 /// Columns of groups by the time in `column`; `None`: they belong to no window.
 pub(in crate::exec) fn by_time(
-    part: &'static str,
     column: Option<&str>,
     times: Vec<i64>,
     groups: &[Vec<ArrayRef>],
@@ -48,7 +47,7 @@ pub(in crate::exec) fn by_time(
             columns.push((name.clone(), concat(&parts)?));
         }
     }
-    StateRows::new(part, columns, rows)
+    StateRows::new("", columns, rows)
 }
 
 /// The rows of tables by the end of their window.
@@ -61,5 +60,5 @@ pub(super) fn contents_of(aggregate: &Aggregate, tables: &[(i64, &StateTable)]) 
         groups.push(aggregate.state_columns(keys, &table.read(&slots)?, slots.len())?);
     }
     let column = tables.iter().any(|(end, _)| *end != NO_WINDOW).then_some("window_end");
-    by_time("", column, ends, &groups, &aggregate.state_names())
+    by_time(column, ends, &groups, &aggregate.state_names())
 }

@@ -2,8 +2,8 @@
 //!
 //! Groups live in tables that the interval changes in place, row by row as they come, with a log to take it back
 //! ([`FlatTable`](crate::state::FlatTable)): nothing is merged per interval, and what an interval costs is its rows. Windows
-//! that emit on close are a table each, or are put together from panes when they close: a row of HOP(10 s, 2 s) is added once
-//! and not five times. Everything else (other functions, sessions) is [`Aggregate`]'s, which every query can fall back to; both
+//! that emit on close are a table each, or are put together from panes when they close, where that gives the same to the last
+//! digit: a row of HOP(10 s, 2 s) is then added once and not five times. Everything else (other functions, sessions) is [`Aggregate`]'s, which every query can fall back to; both
 //! give the same answers, and the same tests hold them to it.
 
 mod call;

@@ -7,6 +7,7 @@ use super::contents::contents_of;
 use super::groups::{Groups, Layout};
 use super::merge::{Merger, Places};
 use crate::error::Result;
+use crate::exec::aggregate::start_of;
 use crate::exec::contents::StateRows;
 use crate::exec::context::OperatorState;
 use crate::state::FlatTable;
@@ -230,16 +231,16 @@ impl OperatorState for Windows {
     }
 
     fn contents(&self) -> Result<Vec<StateRows>> {
-        let windows: Vec<_> = self.windows.iter().map(|(end, groups)| (*end, groups)).collect();
-        let column = windows.iter().any(|(end, _)| *end != NO_WINDOW).then_some("window_end");
-        if self.panes.is_empty() {
-            return Ok(vec![contents_of("", column, &windows, &self.layout, &self.names)?]);
-        }
-        let panes: Vec<_> = self.panes.iter().map(|(start, pane)| (*start, &pane.groups)).collect();
-        Ok(vec![
-            contents_of("panes", Some("pane_start"), &panes, &self.layout, &self.names)?,
-            contents_of("windows", column, &windows, &self.layout, &self.names)?,
-        ])
+        let all = self.ends.iter().chain(self.windows.keys().filter(|end| **end == NO_WINDOW));
+        let of = |end: &i64| {
+            let start = self.spec.map_or(*end, |spec| start_of(spec, *end));
+            let panes = self.panes.range(start..*end).map(|(_, pane)| &pane.groups);
+            let parts = panes.chain(self.windows.get(end)).filter(|groups| !groups.table.is_empty());
+            (*end, parts.collect())
+        };
+        let windows: Vec<(i64, Vec<&Groups>)> = all.map(of).collect();
+        let column = (!self.ends.is_empty()).then_some("window_end");
+        Ok(vec![contents_of(column, &windows, &self.layout, &self.names)?])
     }
 
     fn rows(&self) -> usize {
