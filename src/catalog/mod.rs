@@ -8,6 +8,7 @@
 mod bind;
 mod checked;
 mod clock;
+mod copies;
 mod exact;
 pub mod functions;
 mod intervals;
@@ -41,6 +42,7 @@ pub use clock::{IntervalClock, is_clock_call, is_day_call};
 pub use macros::SqlFunction;
 pub use provider::{Snapshot, StreamProvider, snapshot_name, stream_name};
 pub use relation::{Description, Growth, Relation, StoredTable, TableDef, ViewDef, WatermarkDef};
+pub use session::batch_rules;
 pub use temporal::TemporalNode;
 pub use window::{WINDOW_COLUMNS, WindowNode};
 
@@ -226,7 +228,7 @@ impl Catalog {
         let bound = bound.ok_or_else(|| Error::internal("binding waited for something"))?;
         // Only the analyzer settles the types of a UNION's columns, and whoever binds asks for types.
         let typed = bound.and_then(|plan| state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {}));
-        typed.map_err(|error| {
+        typed.and_then(copies::counted).map_err(|error| {
             let error = self.explain_error(error);
             match quoted(error.message()).and_then(|name| bind::place_of(&written, name)) {
                 Some(span) => error.at(span),

@@ -8,12 +8,11 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::inspect::{StateCall, take_calls};
 use super::{Engine, Outcome, Output as Outputs, OutputInfo};
-use crate::catalog::Relation;
+use crate::catalog::{Relation, batch_rules};
 use crate::error::{Error, Result};
 use crate::exec::{self, Presenter};
 use crate::plan::{self, Purpose};
@@ -174,9 +173,8 @@ impl Engine {
             catalog.session()
         };
         // A snapshot is a plain query over tables: it needs the rules (sorts under OVER, for one) that streams go without.
-        let session = SessionStateBuilder::new_from_existing(session)
-            .with_physical_optimizer_rules(PhysicalOptimizer::new().rules)
-            .build();
+        let session =
+            SessionStateBuilder::new_from_existing(session).with_physical_optimizer_rules(batch_rules()).build();
         let physical = session.create_physical_plan(plan).await?;
         for name in &read {
             if let Some(snapshot) = self.catalog().get(name).and_then(Relation::snapshot) {

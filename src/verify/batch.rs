@@ -17,11 +17,9 @@ use datafusion::execution::SessionState;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, Extension, LogicalPlan, LogicalPlanBuilder, TableScan};
 use datafusion::optimizer::Optimizer;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
 use super::tape::micros;
-use crate::catalog::{Relation, WindowNode, is_clock_call, is_day_call, stream_name};
+use crate::catalog::{Relation, WindowNode, batch_rules, is_clock_call, is_day_call, stream_name};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::time::{Unit, WindowSpec, unit_of, window_time_gap};
@@ -30,13 +28,6 @@ use crate::time::{Unit, WindowSpec, unit_of, window_time_gap};
 pub(super) struct Batch<'a> {
     engine: &'a Engine,
     session: SessionState,
-}
-
-/// DataFusion's physical rules, less one: `aggregate_statistics` makes a count of a small table a constant, and DataFusion 55 takes a
-/// constant for one beyond an outer join too, where it is NULL in some rows: an ORDER BY over it is then dropped, and LIMIT
-/// cuts the wrong rows.
-pub fn batch_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    PhysicalOptimizer::new().rules.into_iter().filter(|rule| rule.name() != "aggregate_statistics").collect()
 }
 
 impl<'a> Batch<'a> {

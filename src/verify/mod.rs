@@ -47,7 +47,6 @@ use crate::settings::Settings;
 use crate::sql::statement::Parsed;
 
 use arrival::Arrival;
-pub use batch::batch_rules;
 pub use rows::{Row, Table};
 use script::Asked;
 pub use shrink::shrink;

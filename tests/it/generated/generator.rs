@@ -546,9 +546,10 @@ impl Generator<'_> {
             Type::Float => {
                 let value = self.expr(Type::Float, scope, 1);
                 let ints = self.expr(Type::Int, scope, 0);
-                // Whether NaN is the largest depends on the order of rows in DataFusion's `min` and `max` of groups.
+                // In DataFusion's `min` and `max` of groups NaN is the largest or not by the order of rows, and the least and
+                // the greatest are finite.
                 let number = match self.flavour {
-                    Flavour::Extreme => format!("nanvl({value}, CAST(NULL AS DOUBLE))"),
+                    Flavour::Extreme => format!("CASE WHEN abs({value}) < CAST('1e300' AS DOUBLE) THEN {value} END"),
                     Flavour::Small => value.clone(),
                 };
                 let call = match self.rng.random_range(0..6) {

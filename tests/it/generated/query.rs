@@ -144,7 +144,19 @@ impl Query {
                 write!(text, " {word} {}", marks(clause, reader)).expect("text");
             }
         }
-        if let Some((operator, other)) = &self.set {
+        let of_copies = |operator: &str| operator.ends_with(" ALL") && operator != "UNION ALL";
+        if let Some((operator, other)) = self.set.as_ref().filter(|(o, _)| reader == Reader::DataFusion && of_copies(o))
+        {
+            // DataFusion's EXCEPT ALL and INTERSECT ALL do not count the copies of a row; numbered, they are all different.
+            let columns: Vec<&str> = self.items.iter().map(|i| i.alias.as_str()).collect();
+            let columns = columns.join(", ");
+            let copy = format!("row_number() OVER (PARTITION BY {columns}) AS copy");
+            let (operator, other) = (operator.trim_end_matches(" ALL"), other.sql(reader));
+            text = format!(
+                "SELECT {columns} FROM (SELECT {columns}, {copy} FROM ({text}) {operator} \
+                 SELECT {columns}, {copy} FROM ({other}))"
+            );
+        } else if let Some((operator, other)) = &self.set {
             write!(text, " {operator} {}", other.sql(reader)).expect("text");
         }
         if let Distinct::OnFirst(order) = &self.distinct {
