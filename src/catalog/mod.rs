@@ -15,6 +15,7 @@ mod intervals;
 mod json;
 mod macros;
 mod names;
+mod outer_joins;
 mod provider;
 mod relation;
 mod session;

@@ -57,7 +57,7 @@ pub(super) async fn lower(plan: &IntervalPlan, session: &SessionState) -> Result
 
 /// The session that bodies are planned in: they are ordinary batch plans, with every physical rule that inserts sorts.
 fn batch_session(session: &SessionState) -> SessionState {
-    let rules = crate::catalog::batch_rules();
+    let rules = datafusion::physical_optimizer::optimizer::PhysicalOptimizer::new().rules;
     SessionStateBuilder::new_from_existing(session.clone()).with_physical_optimizer_rules(rules).build()
 }
 

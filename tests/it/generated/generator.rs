@@ -127,7 +127,12 @@ impl Generator<'_> {
             };
             self.put(query, value, *data_type);
         }
-        if !self.portable && self.one_in(12) && query.items.iter().all(|i| matches!(i.value, ItemValue::Text(_))) {
+        let of_ints = query.items[0].data_type == Type::Int;
+        if !self.portable
+            && self.one_in(12)
+            && of_ints
+            && query.items.iter().all(|i| matches!(i.value, ItemValue::Text(_)))
+        {
             let (a, b) = (self.expr(Type::Int, scope, 1), self.expr(Type::Int, scope, 1));
             query.items[0] = Item {
                 value: ItemValue::Text(format!("unnest({{[}}{a}, {b}{{]}})")),
