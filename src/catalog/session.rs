@@ -75,7 +75,7 @@ pub(super) fn state(clock: &Arc<IntervalClock>) -> SessionState {
 const PHYSICAL_RULES_OFF: &[&str] = &["aggregate_statistics", "FilterPushdown", "FilterPushdown(Post)"];
 
 /// DataFusion's physical rules for plans that run once over all their rows, less those that are wrong; and what is said of the rows
-/// of an outer join is forgotten ([`ForgetConstants`]).
+/// of an outer join is forgotten (`ForgetConstants`).
 pub fn batch_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     rules.retain(|rule| !PHYSICAL_RULES_OFF.contains(&rule.name()));
