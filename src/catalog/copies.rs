@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, NullEquality};
 use datafusion::error::Result;
 use datafusion::functions_window::expr_fn::row_number;
@@ -22,12 +22,7 @@ pub(super) fn counted(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Join(join) if is_of_copies(&join) => Ok(Transformed::yes(numbered(join)?)),
         other => Ok(Transformed::no(other)),
     };
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::Join(join) if is_of_copies(join));
-        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    if found { Ok(plan.transform_up_with_subqueries(count)?.data) } else { Ok(plan) }
+    Ok(plan.transform_up_with_subqueries(count)?.data)
 }
 
 /// Whether a join is how EXCEPT ALL or INTERSECT ALL is bound: no other is over all columns with NULL equal to NULL before it
@@ -45,11 +40,11 @@ fn numbered(join: Join) -> Result<LogicalPlan> {
     let columns: Vec<Expr> = join.left.schema().iter().map(|(q, f)| Expr::Column(Column::from((q, f)))).collect();
     let (left, right): (Vec<Expr>, Vec<Expr>) = join.on.into_iter().unzip();
     let number = |side: &Arc<LogicalPlan>, keys: &[Expr], name: &str| {
-        let copy = row_number().partition_by(keys.to_vec()).build()?.alias(name);
+        let copy = row_number().partition_by(keys.to_vec()).build()?;
+        let number = Expr::Column(Column::new_unqualified(copy.schema_name().to_string())).alias(name);
         let columns = side.schema().iter().map(|(q, f)| Expr::Column(Column::from((q, f))));
-        let window = LogicalPlanBuilder::from(side.as_ref().clone()).window([copy.clone().unalias()])?;
-        let of_window = Expr::Column(Column::new_unqualified(copy.unalias().schema_name().to_string())).alias(name);
-        window.project(columns.chain([of_window]).collect::<Vec<_>>())?.build().map(Arc::new)
+        let window = LogicalPlanBuilder::from(side.as_ref().clone()).window([copy])?;
+        window.project(columns.chain([number]).collect::<Vec<_>>())?.build().map(Arc::new)
     };
     let (left_copy, right_copy) = ("__copy_of_left", "__copy_of_right");
     let sides = (number(&join.left, &left, left_copy)?, number(&join.right, &right, right_copy)?);
